@@ -1,0 +1,67 @@
+/**
+ * Diffs: a layer is the difference between two file trees, as a tar with whiteouts (image-spec layer.md).
+ *
+ *     apply(bytes, mounts)    makes of a parent's tree the child's
+ *     compare(lower, upper)   makes of two trees the layer
+ */
+
+import {contract} from '../../kernel/contract.ts';
+import type {Any} from '../oci/any.ts';
+import type {Descriptor} from '../oci/descriptor.ts';
+import type {Digest} from '../oci/digest.ts';
+import type {Mount} from '../oci/mount.ts';
+
+/** A layer's bytes, as they are stored. */
+export interface LayerBytes {
+	readonly descriptor: Descriptor;
+	/** Where the same bytes lie whole in a file, that file: then it is read instead of `read()`, by whatever thread does the work. */
+	readonly file?: string;
+	read(signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+export interface ApplyOptions {
+	/** For stream processors, by media type. */
+	readonly payloads?: ReadonlyMap<string, Any>;
+	/** Everything applied is on disk before apply resolves. */
+	readonly syncFs?: boolean;
+	readonly signal?: AbortSignal;
+	/** Called now and then with the uncompressed bytes applied so far. */
+	readonly progress?: (bytes: number) => void;
+}
+
+/** The uncompressed layer: its digest is the diffID. */
+export interface AppliedLayer {
+	readonly mediaType: string;
+	readonly digest: Digest;
+	/** Bytes of the tar. */
+	readonly size: number;
+}
+
+export interface CompareOptions {
+	/** An OCI or Docker layer type, plain, gzip or zstd; default gzip. Rejects with UNIMPLEMENTED for others. */
+	readonly mediaType?: string;
+	/** Time stamps beyond it are cut down to it. */
+	readonly sourceDateEpoch?: Date;
+	readonly signal?: AbortSignal;
+}
+
+export interface ComparedLayer {
+	readonly mediaType: string;
+	/** The layer's bytes, compressed as asked. */
+	readonly bytes: AsyncIterable<Uint8Array>;
+	/** Digest of the uncompressed tar; resolves when `bytes` have been read to their end. */
+	readonly diffId: Promise<Digest>;
+}
+
+export interface Differ {
+	/**
+	 * Applies a layer onto the tree that `mounts` make. Nothing outside that tree is touched, whatever the archive says.
+	 * Rejects with INVALID_ARGUMENT (not a tar, not this compression, an entry that points outside), DATA_LOSS (cut short),
+	 * UNIMPLEMENTED (media type). On failure the tree is in pieces, and the caller removes its snapshot.
+	 */
+	apply(layer: LayerBytes, mounts: readonly Mount[], options?: ApplyOptions): Promise<AppliedLayer>;
+	/** The layer that makes of `lower` (none: nothing) the tree of `upper`. Resources are held until `bytes` ends or is returned. */
+	compare(lower: readonly Mount[], upper: readonly Mount[], options?: CompareOptions): Promise<ComparedLayer>;
+}
+
+export const Differ = contract('io.containerd.differ.v1').for<Differ>();
