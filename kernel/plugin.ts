@@ -40,7 +40,7 @@ export interface DaemonFacts {
 	readonly root: string;
 	/** The daemon's state directory, above all plugins' states. */
 	readonly state: string;
-	/** Path of the daemon's own launcher, for what has to call the daemon's binary (a shim's `-publish-binary`). */
+	/** Path of the daemon's own launcher, for processes that have to call the daemon's binary. */
 	readonly binary: string;
 	/** The merged configuration, as plain TOML values: for `grpc.address` and other keys of no plugin. */
 	readonly config: Readonly<Record<string, unknown>>;

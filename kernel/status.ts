@@ -1,3 +1,6 @@
+import {KeelsonError} from './errors.ts';
+import type {Plugin} from './plugin.ts';
+
 /** How a plugin stands. */
 export interface PluginStatus {
 	/** The full id. */
@@ -22,4 +25,40 @@ export interface KernelStatus {
 	plugins(): readonly PluginStatus[];
 	/** What a started plugin adds to its own exports, once it knows (a path, a port). Unknown ids are refused. */
 	export(id: string, exports: Readonly<Record<string, string>>): void;
+}
+
+/** The status as the kernel writes it. */
+export class StatusBoard implements KernelStatus {
+	readonly #plugins = new Map<string, PluginStatus>();
+
+	plugins(): readonly PluginStatus[] {
+		return [...this.#plugins.values()];
+	}
+
+	export(id: string, exports: Readonly<Record<string, string>>): void {
+		this.set(id, {exports: {...this.get(id).exports, ...exports}});
+	}
+
+	add({id, provides: {type}, requires, exports = {}, capabilities = []}: Plugin): void {
+		const types = new Set(Object.values(requires).map(({contract}) => contract.type));
+		const name = id.slice(type.length + 1);
+		this.#plugins.set(id, {id, type, name, requires: [...types], exports, capabilities, state: 'waiting'});
+	}
+
+	/** A module or plugin that could not even be loaded. */
+	addFailed(id: string, type: string, error: Error): void {
+		this.#plugins.set(id, {id, type, name: id.slice(type.length + 1), requires: [], exports: {}, capabilities: [], state: 'failed', error});
+	}
+
+	get(id: string): PluginStatus {
+		const found = this.#plugins.get(id);
+		if (found === undefined) {
+			throw new KeelsonError('NOT_FOUND', `there is no plugin ${id}`);
+		}
+		return found;
+	}
+
+	set(id: string, change: Partial<PluginStatus>): void {
+		this.#plugins.set(id, {...this.get(id), ...change});
+	}
 }

@@ -1,0 +1,127 @@
+import {lstat, realpath, stat} from 'node:fs/promises';
+import {registerHooks} from 'node:module';
+import {dirname, isAbsolute, join} from 'node:path';
+import {getuid} from 'node:process';
+import {fileURLToPath, pathToFileURL} from 'node:url';
+import type {Config, ModuleName} from './config.ts';
+import {KeelsonError} from './errors.ts';
+import {pluginApi, pluginApiOf, type Plugin} from './plugin.ts';
+
+/** A module, or one plugin of it, that cannot be used. */
+export interface LoadFailure {
+	/** The plugin's id where it is known, or else `io.keelson.module.v1.` and the module's name. */
+	readonly id: string;
+	readonly error: KeelsonError;
+}
+
+export interface Loaded {
+	readonly plugins: readonly Plugin[];
+	readonly failures: readonly LoadFailure[];
+}
+
+/** Imports all modules that the configuration names, at once; one that fails does not keep the others. */
+export async function loadModules(config: Config): Promise<Loaded> {
+	const paths = new Set<string>();
+	const results = await Promise.all(config.modules.map(async (module): Promise<Loaded> => {
+		try {
+			const path = await locate(module);
+			if (paths.has(path)) {
+				return {plugins: [], failures: []};
+			}
+			paths.add(path);
+			await refuseUnsafe(path, module);
+			return pluginsOf(await import(pathToFileURL(path).href) as object, module);
+		} catch (error) {
+			const place = await config.atItem('modules', module.name, module.file);
+			const failure = new KeelsonError('FAILED_PRECONDITION', `module ${module.name}${place} cannot be loaded: ${describe(error)}`, {cause: error});
+			return {plugins: [], failures: [{id: `io.keelson.module.v1.${module.name}`, error: failure}]};
+		}
+	}));
+	return {plugins: results.flatMap(({plugins}) => plugins), failures: results.flatMap(({failures}) => failures)};
+}
+
+async function locate({name, file, path}: ModuleName): Promise<string> {
+	if (!isAbsolute(path)) {
+		return realpath(fileURLToPath(resolvePackage(name, file)));
+	}
+	// A directory stands for its plugin; a compiled package has JavaScript where the source has TypeScript.
+	const candidates = [path, join(path, 'plugin.ts'), join(path, 'plugin.js'), path.replace(/\.ts$/, '.js')];
+	for (const candidate of candidates) {
+		const found = await stat(candidate).catch(() => undefined);
+		if (found?.isFile() === true) {
+			return realpath(candidate);
+		}
+	}
+	throw new KeelsonError('NOT_FOUND', `there is no file ${path}, and no plugin.ts or plugin.js in a directory of that name`);
+}
+
+/** Resolves as an `import` in `file` would, which Node offers to resolve hooks alone. */
+function resolvePackage(name: string, file: string): string {
+	const token = `keelson-module:${name}`;
+	const hooks = registerHooks({
+		resolve: (specifier, context, next) => specifier === token
+			? next(name, {...context, parentURL: pathToFileURL(file).href})
+			: next(specifier, context),
+	});
+	try {
+		return import.meta.resolve(token);
+	} finally {
+		hooks.deregister();
+	}
+}
+
+// Whoever may write a module, or swap a directory above it, would be root.
+async function refuseUnsafe(path: string, {file, isBuiltIn}: ModuleName): Promise<void> {
+	const trusted = new Set([0, getuid?.()]);
+	if (isBuiltIn) {
+		trusted.add((await lstat(file)).uid);
+	}
+	for (let each = path, above = ''; each !== above; above = each, each = dirname(each)) {
+		const {mode, uid} = await lstat(each);
+		const isSticky = each !== path && (mode & 0o1000) !== 0;
+		if ((mode & 0o002) !== 0 && !isSticky) {
+			throw new KeelsonError('PERMISSION_DENIED', `${each} is writable by everyone (mode ${(mode & 0o7777).toString(8)})`);
+		}
+		if (!trusted.has(uid)) {
+			throw new KeelsonError('PERMISSION_DENIED', `${each} is owned by user ${uid}, neither root nor the daemon's user ${getuid?.()}`);
+		}
+		if (isBuiltIn) {
+			// The kernel itself lies in the directories above: it is no safer than they are.
+			return;
+		}
+	}
+}
+
+function pluginsOf(module: object, {name}: ModuleName): Loaded {
+	const exported: unknown = 'plugin' in module ? module.plugin : undefined;
+	if (exported === undefined) {
+		throw new KeelsonError('FAILED_PRECONDITION', 'it exports no `plugin`');
+	}
+	const plugins: Plugin[] = [];
+	const failures: LoadFailure[] = [];
+	for (const value of Array.isArray(exported) ? exported : [exported]) {
+		const api = pluginApiOf(value);
+		if (api === undefined) {
+			throw new KeelsonError('FAILED_PRECONDITION', 'its `plugin` was not made by definePlugin');
+		}
+		const plugin = value as Plugin;
+		if (api === pluginApi && plugin.id.startsWith(`${plugin.provides.type}.`)) {
+			plugins.push(plugin);
+			continue;
+		}
+		const why = api === pluginApi
+			? `its id does not begin with ${plugin.provides.type}, the contract that it provides`
+			: `it was made for plugin API ${api}, this kernel has ${pluginApi}`;
+		failures.push({id: plugin.id, error: new KeelsonError('FAILED_PRECONDITION', `plugin ${plugin.id} of module ${name} cannot be used: ${why}`)});
+	}
+	return {plugins, failures};
+}
+
+function describe(error: unknown): string {
+	if (!(error instanceof Error)) {
+		return String(error);
+	}
+	// Of what does not parse, Node puts file and line into the first line of the stack.
+	const where = error instanceof SyntaxError ? /^file:\/\/\S+/.exec(error.stack ?? '')?.[0] : undefined;
+	return where === undefined ? error.message : `${where}: ${error.message}`;
+}
