@@ -10,7 +10,7 @@ const PATH_MAX_BYTES = 107;
 
 const libc = bindings((library) => ({
 	socket: library.func('int socket(int domain, int type, int protocol)'),
-	sendto: library.func('ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const void *address, uint32_t address_length)'),
+	sendto: library.func('long sendto(int fd, const void *bytes, unsigned long length, int flags, const void *address, uint32_t address_length)'),
 	close: library.func('int close(int fd)'),
 }));
 
