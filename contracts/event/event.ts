@@ -73,7 +73,7 @@ export interface EventBus {
 	forward(envelope: Envelope): void;
 	/**
 	 * Every envelope from now on that any filter matches (none: all). The subscription stands as soon as this returns, and ends when the signal aborts or
-	 * the iteration is returned. Throws INVALID_ARGUMENT for a filter that does not parse. `matches` decides fields of the event itself
+	 * the iteration is returned. Throws INVALID_ARGUMENT for a filter that does not parse. `field` reads fields of the event itself
 	 * (`event.<field>`), which the bus cannot read; without it such fields are absent.
 	 */
 	subscribe(options: {

@@ -1,0 +1,78 @@
+import {Worker} from 'node:worker_threads';
+import {KeelsonError, type ErrorCode} from '../../kernel/errors.ts';
+import type {IngestReply, IngestRequest} from './ingest-worker.ts';
+
+type Without<T> = T extends unknown ? Omit<T, 'id'> : never;
+
+interface Pending {
+	resolve(value: {size: number; digest: string}): void;
+	reject(error: unknown): void;
+}
+
+/** The ingest thread as the daemon's loop sees it. It starts with the first ingest, and keeps nobody alive while it is idle. */
+export class IngestWorker implements AsyncDisposable {
+	#worker: Worker | undefined;
+	#disposed = false;
+	#lastId = 0;
+	readonly #pending = new Map<number, Pending>();
+
+	/** Names an ingest for `ask`. */
+	newIngest(): number {
+		return ++this.#lastId;
+	}
+
+	/** Rejects with RESOURCE_EXHAUSTED when the disk is full, with INTERNAL otherwise. */
+	async ask(request: Without<IngestRequest>): Promise<{size: number; digest: string}> {
+		if (this.#disposed) {
+			throw new KeelsonError('UNAVAILABLE', 'content store is closed');
+		}
+		const worker = this.#worker ??= this.#start();
+		const id = ++this.#lastId;
+		const {promise, resolve, reject} = Promise.withResolvers<{size: number; digest: string}>();
+		this.#pending.set(id, {resolve, reject});
+		worker.ref();
+		worker.postMessage({...request, id});
+		return promise;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		this.#disposed = true;
+		await this.#worker?.terminate();
+		this.#worker = undefined;
+	}
+
+	#start(): Worker {
+		const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './ingest-worker.ts' : './ingest-worker.js', import.meta.url), {name: 'content-ingest'});
+		worker.on('message', (reply: IngestReply) => {
+			this.#settle(reply);
+		});
+		const fail = (cause: unknown): void => {
+			if (this.#worker === worker) {
+				this.#worker = undefined;
+			}
+			for (const [id, {reject}] of this.#pending) {
+				this.#pending.delete(id);
+				reject(new KeelsonError('INTERNAL', 'the ingest thread ended', {cause}));
+			}
+		};
+		worker.on('error', fail);
+		worker.on('exit', code => {
+			fail(new Error(`exit code ${code}`));
+		});
+		return worker;
+	}
+
+	#settle(reply: IngestReply): void {
+		const pending = this.#pending.get(reply.id);
+		this.#pending.delete(reply.id);
+		if (this.#pending.size === 0) {
+			this.#worker?.unref();
+		}
+		if ('message' in reply) {
+			const code: ErrorCode = reply.code === 'ENOSPC' || reply.code === 'EDQUOT' ? 'RESOURCE_EXHAUSTED' : 'INTERNAL';
+			pending?.reject(new KeelsonError(code, reply.message));
+			return;
+		}
+		pending?.resolve(reply);
+	}
+}

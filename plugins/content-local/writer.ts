@@ -1,0 +1,142 @@
+import {open} from 'node:fs/promises';
+import type {CommitOptions, ContentWriter, IngestStatus} from '../../contracts/content/content.ts';
+import {digestAlgorithm, parseDigest, type Digest} from '../../contracts/oci/digest.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
+import type {BlobDirectory} from './blob-directory.ts';
+import type {IngestDirectory} from './ingest-directory.ts';
+import type {IngestWorker} from './ingest-worker-client.ts';
+
+interface Parts {
+	readonly blobs: BlobDirectory;
+	readonly ingests: IngestDirectory;
+	readonly worker: IngestWorker;
+	readonly status: IngestStatus;
+	readonly release: () => void;
+}
+
+const BYTES_IN_FLIGHT_MAX = 4 * 1024 * 1024;
+
+/** One ingest, its lock held. Writes are queued to the ingest thread; the first that failed fails whatever comes after it. */
+export class LocalContentWriter implements ContentWriter {
+	readonly #parts: Parts;
+	readonly #ingest: number;
+	#status: IngestStatus;
+	#inFlight = 0;
+	#tail: Promise<unknown> = Promise.resolve();
+	#failure: unknown;
+	#isClosed = false;
+	#isOpen = false;
+
+	private constructor(parts: Parts) {
+		this.#parts = parts;
+		this.#status = parts.status;
+		this.#ingest = parts.worker.newIngest();
+	}
+
+	static async open(parts: Parts): Promise<LocalContentWriter> {
+		const writer = new LocalContentWriter(parts);
+		const algorithm = parts.status.expected === undefined ? 'sha256' : digestAlgorithm(parts.status.expected);
+		const {size} = await parts.worker.ask({kind: 'open', ingest: writer.#ingest, file: parts.ingests.dataOf(parts.status.ref), algorithm});
+		writer.#isOpen = true;
+		writer.#status = {...parts.status, offset: size};
+		return writer;
+	}
+
+	status(): IngestStatus {
+		return this.#status;
+	}
+
+	async write(chunk: Uint8Array): Promise<void> {
+		this.#check();
+		if (chunk.length === 0) {
+			return;
+		}
+		this.#inFlight += chunk.length;
+		this.#status = {...this.#status, offset: this.#status.offset + chunk.length, updatedAt: new Date()};
+		const written = this.#parts.worker.ask({kind: 'write', ingest: this.#ingest, chunk}).catch((error: unknown) => {
+			this.#failure ??= error;
+		}).finally(() => {
+			this.#inFlight -= chunk.length;
+		});
+		this.#tail = written;
+		if (this.#inFlight > BYTES_IN_FLIGHT_MAX) {
+			await written;
+			this.#check();
+		}
+	}
+
+	async truncate(size: number): Promise<void> {
+		await this.#flush();
+		if (size < 0 || size > this.#status.offset) {
+			throw new KeelsonError('OUT_OF_RANGE', `cannot truncate ingest ${this.#status.ref} to ${size} bytes, it has ${this.#status.offset}`);
+		}
+		await this.#parts.worker.ask({kind: 'truncate', ingest: this.#ingest, size});
+		this.#status = {...this.#status, offset: size, updatedAt: new Date()};
+	}
+
+	async commit({size = 0, expected = this.#status.expected}: CommitOptions = {}): Promise<Digest> {
+		await this.#flush();
+		const {ref, offset, total} = this.#status;
+		const wanted = size === 0 ? total : size;
+		if (wanted !== 0 && wanted !== offset) {
+			throw new KeelsonError('FAILED_PRECONDITION', `ingest ${ref} has ${offset} bytes, expected ${wanted}`);
+		}
+		const algorithm = expected === undefined ? 'sha256' : digestAlgorithm(expected);
+		const digest = parseDigest((await this.#parts.worker.ask({kind: 'digest', ingest: this.#ingest, algorithm})).digest);
+		if (expected !== undefined && digest !== expected) {
+			throw new KeelsonError('FAILED_PRECONDITION', `ingest ${ref} has digest ${digest}, expected ${expected}`);
+		}
+		const {blobs, ingests} = this.#parts;
+		if (await blobs.find(digest) !== undefined) {
+			await this.#close();
+			await ingests.remove(ref);
+			throw new KeelsonError('ALREADY_EXISTS', `content ${digest}: already exists`);
+		}
+		await seal(ingests.dataOf(ref));
+		await blobs.adopt(ingests.dataOf(ref), digest);
+		await this.#close();
+		await ingests.remove(ref);
+		return digest;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#close();
+		this.#parts.release();
+	}
+
+	#check(): void {
+		if (this.#isClosed) {
+			throw new KeelsonError('FAILED_PRECONDITION', `writer of ingest ${this.#status.ref} is closed`);
+		}
+		if (this.#failure !== undefined) {
+			throw this.#failure;
+		}
+	}
+
+	async #flush(): Promise<void> {
+		await this.#tail;
+		this.#check();
+	}
+
+	async #close(): Promise<void> {
+		if (this.#isClosed) {
+			return;
+		}
+		this.#isClosed = true;
+		await this.#tail;
+		if (this.#isOpen) {
+			await this.#parts.worker.ask({kind: 'close', ingest: this.#ingest}).catch(() => undefined);
+		}
+	}
+}
+
+/** The bytes are durable, and read-only, before they get their name. */
+async function seal(file: string): Promise<void> {
+	const handle = await open(file, 'r+');
+	try {
+		await handle.chmod(0o444);
+		await handle.sync();
+	} finally {
+		await handle.close();
+	}
+}

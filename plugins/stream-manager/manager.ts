@@ -1,0 +1,46 @@
+import {setTimeout as delay} from 'node:timers/promises';
+import type {Stream, StreamManager} from '../../contracts/stream/stream.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
+import {StreamPair} from './stream-pair.ts';
+
+/** A client may name a stream in a request that overtakes the stream's own first message. */
+const GET_WAIT_MS = 5000;
+const GET_POLL_MS = 20;
+const ID_LENGTH_MAX = 256;
+
+/** Streams by namespace and id, in memory: they end with their connection. */
+export class LocalStreamManager implements StreamManager, AsyncDisposable {
+	readonly #pairs = new Map<string, StreamPair>();
+
+	async create(namespace: string, id: string): Promise<Stream> {
+		if (id === '' || id.length > ID_LENGTH_MAX) {
+			throw new KeelsonError('INVALID_ARGUMENT', `a stream id must have 1 to ${ID_LENGTH_MAX} characters, this one has ${id.length}`);
+		}
+		const key = `${namespace}/${id}`;
+		if (this.#pairs.has(key)) {
+			throw new KeelsonError('ALREADY_EXISTS', `stream ${JSON.stringify(id)}: already exists`);
+		}
+		const pair = new StreamPair(id, () => this.#pairs.delete(key));
+		this.#pairs.set(key, pair);
+		return pair.outer;
+	}
+
+	async get(namespace: string, id: string, signal?: AbortSignal): Promise<Stream> {
+		for (let waitedMs = 0; ; waitedMs += GET_POLL_MS) {
+			const pair = this.#pairs.get(`${namespace}/${id}`);
+			if (pair !== undefined) {
+				return pair.inner;
+			}
+			if (waitedMs >= GET_WAIT_MS) {
+				throw new KeelsonError('NOT_FOUND', `stream ${JSON.stringify(id.slice(0, ID_LENGTH_MAX))}: not found`);
+			}
+			await delay(GET_POLL_MS, undefined, signal === undefined ? {} : {signal});
+		}
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		for (const pair of this.#pairs.values()) {
+			await pair.outer[Symbol.asyncDispose]();
+		}
+	}
+}
