@@ -1,0 +1,115 @@
+import {constants} from 'node:os';
+import koffi, {type LibraryHandle} from 'koffi';
+import {KeelsonError, type ErrorCode} from '../../kernel/errors.ts';
+
+/** A file's name or path as the kernel has it: bytes. A string stands for its UTF-8. */
+export type Name = string | Uint8Array;
+
+/** Means the current directory where a directory's descriptor is asked for. */
+export const AT_FDCWD = -100;
+
+/**
+ * The functions of one topic, bound at the first call. Binding costs some 50 microseconds a function, and the shim needs few of
+ * them. All are of glibc, which every supported system has under this name.
+ */
+export function bindings<T>(bind: (libc: LibraryHandle) => T): () => T {
+	let bound: T | undefined;
+	return () => {
+		bound ??= bind(koffi.load('libc.so.6'));
+		return bound;
+	};
+}
+
+/** Ends a name for C. Rejects INVALID_ARGUMENT for a name with a NUL, which C would cut there. */
+export function cString(name: Name): Buffer {
+	const bytes = typeof name === 'string' ? Buffer.from(`${name}\0`) : Buffer.concat([name, Buffer.alloc(1)]);
+	if (bytes.indexOf(0) !== bytes.length - 1) {
+		throw new KeelsonError('INVALID_ARGUMENT', `name ${show(name)} has a NUL byte in it`);
+	}
+	return bytes;
+}
+
+/** For messages: bytes that are no UTF-8 are shown as replacement characters. */
+export function show(name: Name): string {
+	return JSON.stringify(typeof name === 'string' ? name : Buffer.from(name).toString());
+}
+
+/** What the last call of this thread left in errno, as an error. Must be asked for before any other call. */
+export function lastError(what: string): KeelsonError {
+	return systemError(koffi.errno(), what);
+}
+
+/**
+ * @param what the call and its subject: `mount overlay at /x`
+ * @returns an error whose cause has the `errno` (positive) and its name as `code`, as errors of node:fs have
+ */
+export function systemError(errno: number, what: string): KeelsonError {
+	const name = errnoName(errno);
+	const description = String(strings().strerrordesc_np(errno) ?? 'unknown error').toLowerCase();
+	const message = `${what}: ${name} (${description})`;
+	const cause = Object.assign(new Error(message), {code: name, errno});
+	return new KeelsonError(codes.get(name) ?? 'INTERNAL', message, {cause});
+}
+
+/** The name of the errno that lies behind an error of ours or of node:fs, such as `EBUSY`. */
+export function errnoOf(error: unknown): string | undefined {
+	for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+		if ('code' in at && typeof at.code === 'string' && at.code in constants.errno) {
+			return at.code;
+		}
+	}
+	return undefined;
+}
+
+/** Calls on a thread of the pool. @returns what C returned, and errno where that is -1 */
+export function inPool(call: ReturnType<LibraryHandle['func']>, args: readonly unknown[]): Promise<{readonly result: number; readonly errno: number}> {
+	return new Promise((resolve, reject) => {
+		call.async(...args, (error: unknown, result: number) => {
+			if (error instanceof Error) {
+				reject(error);
+				return;
+			}
+			// koffi hands the errno of the pool's thread to this one just before it calls back.
+			resolve({result, errno: result === -1 ? koffi.errno() : 0});
+		});
+	});
+}
+
+function errnoName(errno: number): string {
+	for (const [name, value] of Object.entries(constants.errno)) {
+		// EWOULDBLOCK and EAGAIN, EOPNOTSUPP and ENOTSUP are the same numbers.
+		if (value === errno && name !== 'EWOULDBLOCK' && name !== 'ENOTSUP') {
+			return name;
+		}
+	}
+	return String(strings().strerrorname_np(errno) ?? `errno ${errno}`);
+}
+
+const strings = bindings(libc => ({
+	strerrordesc_np: libc.func('const char *strerrordesc_np(int errnum)'),
+	strerrorname_np: libc.func('const char *strerrorname_np(int errnum)'),
+}));
+
+const codes: ReadonlyMap<string, ErrorCode> = new Map([
+	['ENOENT', 'NOT_FOUND'],
+	['ESRCH', 'NOT_FOUND'],
+	['ENODATA', 'NOT_FOUND'],
+	['EEXIST', 'ALREADY_EXISTS'],
+	['EPERM', 'PERMISSION_DENIED'],
+	['EACCES', 'PERMISSION_DENIED'],
+	['EROFS', 'FAILED_PRECONDITION'],
+	['EBUSY', 'FAILED_PRECONDITION'],
+	['ENOTEMPTY', 'FAILED_PRECONDITION'],
+	['ENOTDIR', 'FAILED_PRECONDITION'],
+	['EISDIR', 'FAILED_PRECONDITION'],
+	['EINVAL', 'INVALID_ARGUMENT'],
+	['ENAMETOOLONG', 'INVALID_ARGUMENT'],
+	['ENOSPC', 'RESOURCE_EXHAUSTED'],
+	['EDQUOT', 'RESOURCE_EXHAUSTED'],
+	['EMFILE', 'RESOURCE_EXHAUSTED'],
+	['ENFILE', 'RESOURCE_EXHAUSTED'],
+	['ENOMEM', 'RESOURCE_EXHAUSTED'],
+	['ENOSYS', 'UNIMPLEMENTED'],
+	['EOPNOTSUPP', 'UNIMPLEMENTED'],
+	['EAGAIN', 'UNAVAILABLE'],
+]);
