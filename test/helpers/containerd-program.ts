@@ -1,0 +1,34 @@
+import {writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import type {Program} from './daemon.ts';
+import {programsOf, type Release} from './releases.ts';
+
+// What needs a network, a device or another daemon, and what would write outside of the test's directory.
+const disabled = [
+	'io.containerd.grpc.v1.cri', 'io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime', 'io.containerd.podsandbox.controller.v1.podsandbox', 'io.containerd.nri.v1.nri',
+	'io.containerd.snapshotter.v1.aufs', 'io.containerd.snapshotter.v1.btrfs', 'io.containerd.snapshotter.v1.devmapper', 'io.containerd.snapshotter.v1.zfs',
+	'io.containerd.snapshotter.v1.blockfile', 'io.containerd.snapshotter.v1.erofs', 'io.containerd.tracing.processor.v1.otlp', 'io.containerd.internal.v1.tracing',
+];
+
+/** The peer: a real containerd of this release with its own shim, root, state and socket. */
+export function containerd(release: Release): Program {
+	return {
+		name: `containerd ${release}`,
+		kind: 'containerd',
+		async prepare({config, root, state, address, directory}) {
+			await writeFile(config, [
+				'version = 2',
+				`root = ${JSON.stringify(root)}`,
+				`state = ${JSON.stringify(state)}`,
+				`disabled_plugins = ${JSON.stringify(disabled)}`,
+				'[grpc]',
+				`address = ${JSON.stringify(address)}`,
+				'[plugins."io.containerd.internal.v1.opt"]',
+				`path = ${JSON.stringify(path.join(directory, 'opt'))}`,
+				'',
+			].join('\n'));
+			const folder = programsOf(release);
+			return {file: path.join(folder, 'containerd'), args: ['--config', config, '--log-level', 'warn'], env: {PATH: `${folder}:${process.env['PATH']}`}};
+		},
+	};
+}

@@ -1,0 +1,74 @@
+import path from 'node:path';
+import {Background} from './background.ts';
+import {command, succeed, tail, type CommandOptions, type Outcome} from './command.ts';
+import {programsOf, type Release} from './releases.ts';
+import {Terminal} from './terminal.ts';
+
+/** One release of the unmodified client, bound to a daemon's address and a containerd namespace. */
+export class Ctr {
+	readonly release: Release;
+	readonly address: string;
+	readonly namespace: string;
+	readonly program: string;
+
+	constructor(release: Release, address: string, namespace: string) {
+		this.release = release;
+		this.address = address;
+		this.namespace = namespace;
+		this.program = path.join(programsOf(release), 'ctr');
+	}
+
+	/** The same client in another namespace. */
+	in(namespace: string): Ctr {
+		return new Ctr(this.release, this.address, namespace);
+	}
+
+	arguments(args: readonly string[]): string[] {
+		return ['--address', this.address, '--connect-timeout', '10s', '--namespace', this.namespace, ...args];
+	}
+
+	/** Runs to the end, whatever the exit status. */
+	async run(...args: readonly string[]): Promise<Outcome> {
+		return this.with({}, ...args);
+	}
+
+	async with(options: CommandOptions, ...args: readonly string[]): Promise<Outcome> {
+		return command(this.program, this.arguments(args), options);
+	}
+
+	/** What it prints; rejects unless the exit status is 0. */
+	async ok(...args: readonly string[]): Promise<string> {
+		const {stdout} = await succeed(this.program, this.arguments(args));
+		return stdout;
+	}
+
+	/** What it prints on standard error; rejects when the exit status is 0. */
+	async fails(...args: readonly string[]): Promise<string> {
+		const outcome = await this.run(...args);
+		if (outcome.code === 0) {
+			throw new Error(`${outcome.command} should have failed; stdout: ${tail(outcome.stdout)}; stderr: ${tail(outcome.stderr)}`);
+		}
+
+		return outcome.stderr;
+	}
+
+	/** The words of each line that it prints, without the heading. */
+	async rows(...args: readonly string[]): Promise<string[][]> {
+		const text = await this.ok(...args);
+		return text.split('\n').slice(1).filter(line => line.trim() !== '').map(line => line.trim().split(/\s+/v));
+	}
+
+	/** The lines that a `-q` prints. */
+	async lines(...args: readonly string[]): Promise<string[]> {
+		const text = await this.ok(...args);
+		return text.split('\n').filter(line => line !== '');
+	}
+
+	background(...args: readonly string[]): Background {
+		return new Background(this.program, this.arguments(args));
+	}
+
+	terminal(...args: readonly string[]): Terminal {
+		return new Terminal(this.program, this.arguments(args));
+	}
+}

@@ -1,0 +1,27 @@
+import {writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import type {Places, Program} from './daemon.ts';
+
+export const keelsondPath = path.join(import.meta.dirname, '../../bin/keelsond');
+
+export interface KeelsonOptions {
+	/** TOML laid over the checkout's own configuration. */
+	readonly config?: string;
+	readonly args?: readonly string[];
+}
+
+/** The daemon under test, as a user starts it from a checkout: bin/keelsond with containerd's flags. */
+export function keelson(options: KeelsonOptions = {}): Program {
+	return {
+		name: 'keelson',
+		kind: 'keelson',
+		async prepare(places) {
+			await writeFile(places.config, options.config ?? '');
+			return {file: keelsondPath, args: [...keelsonArguments(places), ...options.args ?? []]};
+		},
+	};
+}
+
+export function keelsonArguments({config, root, state, address}: Places): string[] {
+	return ['--config', config, '--root', root, '--state', state, '--address', address, '--log-level', 'info'];
+}
