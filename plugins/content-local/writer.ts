@@ -23,7 +23,7 @@ export class LocalContentWriter implements ContentWriter {
 	#status: IngestStatus;
 	#inFlight = 0;
 	#tail: Promise<unknown> = Promise.resolve();
-	#failure: unknown;
+	#failure: Error | undefined;
 	#isClosed = false;
 	#isOpen = false;
 
@@ -54,7 +54,7 @@ export class LocalContentWriter implements ContentWriter {
 		this.#inFlight += chunk.length;
 		this.#status = {...this.#status, offset: this.#status.offset + chunk.length, updatedAt: new Date()};
 		const written = this.#parts.worker.ask({kind: 'write', ingest: this.#ingest, chunk}).catch((error: unknown) => {
-			this.#failure ??= error;
+			this.#failure ??= KeelsonError.from(error);
 		}).finally(() => {
 			this.#inFlight -= chunk.length;
 		});
