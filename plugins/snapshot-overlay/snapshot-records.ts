@@ -1,0 +1,258 @@
+import type {DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync} from 'node:sqlite';
+import type {Labels} from '../../contracts/oci/labels.ts';
+import type {SnapshotInfo, SnapshotKind, SnapshotUsage} from '../../contracts/snapshot/snapshot.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
+
+/** A snapshot as it is kept: what clients see, and the number that names its directory. */
+export interface SnapshotRecord {
+	readonly id: number;
+	readonly info: SnapshotInfo;
+	/** Of a committed one; zero for the others. */
+	readonly usage: SnapshotUsage;
+}
+
+export interface NewSnapshot {
+	readonly id: number;
+	readonly name: string;
+	readonly kind: Exclude<SnapshotKind, 'committed'>;
+	readonly parent: string;
+	readonly labels: Labels;
+}
+
+export interface CommittedSnapshot {
+	/** Of the active snapshot that was measured and synced: another one with its key must not be committed for it. */
+	readonly id: number;
+	readonly name: string;
+	readonly key: string;
+	/** Empty: stay on the parent that it was prepared with. */
+	readonly parent: string;
+	readonly labels: Labels;
+	readonly usage: SnapshotUsage;
+}
+
+/** Names, kinds, parents, labels, times and usage of snapshots. Each change is one transaction, durable when its method returns. */
+export class SnapshotRecords implements Disposable {
+	readonly #database: DatabaseSync;
+	readonly #statements = new Map<string, StatementSync>();
+
+	/** Takes over a database that is nobody else's. Nothing else may write to it. */
+	constructor(database: DatabaseSync) {
+		this.#database = database;
+		database.exec(`
+			PRAGMA journal_mode = WAL;
+			PRAGMA synchronous = FULL;
+			PRAGMA foreign_keys = ON;
+			CREATE TABLE IF NOT EXISTS snapshots (
+				id INTEGER PRIMARY KEY AUTOINCREMENT,
+				name TEXT NOT NULL UNIQUE,
+				kind TEXT NOT NULL CHECK (kind IN ('active', 'view', 'committed')),
+				parent INTEGER REFERENCES snapshots (id),
+				depth INTEGER NOT NULL,
+				labels TEXT NOT NULL,
+				created INTEGER NOT NULL,
+				updated INTEGER NOT NULL,
+				size INTEGER NOT NULL DEFAULT 0,
+				inodes INTEGER NOT NULL DEFAULT 0
+			) STRICT;
+			CREATE INDEX IF NOT EXISTS snapshots_by_parent ON snapshots (parent);
+			CREATE INDEX IF NOT EXISTS snapshots_by_depth ON snapshots (depth, id);
+		`);
+	}
+
+	[Symbol.dispose](): void {
+		if (this.#database.isOpen) {
+			this.#database.close();
+		}
+	}
+
+	find(name: string): SnapshotRecord | undefined {
+		const row = this.#get(`${selectSnapshots} WHERE s.name = ?`, name);
+		return row === undefined ? undefined : toRecord(row);
+	}
+
+	/** Rejects with NOT_FOUND. */
+	get(name: string): SnapshotRecord {
+		const record = this.find(name);
+		if (record === undefined) {
+			throw new KeelsonError('NOT_FOUND', `snapshot ${JSON.stringify(name)} does not exist`);
+		}
+		return record;
+	}
+
+	/** A committed snapshot that may be a parent. Rejects with NOT_FOUND, INVALID_ARGUMENT. */
+	getParent(name: string): SnapshotRecord {
+		const parent = this.find(name);
+		if (parent === undefined) {
+			throw new KeelsonError('NOT_FOUND', `parent snapshot ${JSON.stringify(name)} does not exist`);
+		}
+		if (parent.info.kind !== 'committed') {
+			throw new KeelsonError('INVALID_ARGUMENT', `parent snapshot ${JSON.stringify(name)} is ${parent.info.kind}, expected committed`);
+		}
+		return parent;
+	}
+
+	/** The ids of a snapshot's parents, the nearest first. */
+	parentIds(id: number): readonly number[] {
+		const rows = this.#all(`
+			WITH RECURSIVE chain (id, parent, step) AS (
+				SELECT id, parent, 0 FROM snapshots WHERE id = ?
+				UNION ALL
+				SELECT s.id, s.parent, step + 1 FROM snapshots s JOIN chain c ON s.id = c.parent
+			)
+			SELECT id FROM chain WHERE step > 0 ORDER BY step`, id);
+		return rows.map(row => Number(row['id']));
+	}
+
+	/** Rejects with ALREADY_EXISTS, and as getParent does. */
+	insert({id, name, kind, parent, labels}: NewSnapshot): void {
+		this.#transact(() => {
+			this.checkFree(name);
+			const parentId = parent === '' ? null : this.getParent(parent).id;
+			const now = Date.now();
+			this.#run(`INSERT INTO snapshots (id, name, kind, parent, depth, labels, created, updated)
+				VALUES (?, ?, ?, ?, ${depthBelow}, ?, ?, ?)`, id, name, kind, parentId, parentId, JSON.stringify(labels), now, now);
+		});
+	}
+
+	/** Rejects with ALREADY_EXISTS. */
+	checkFree(name: string): void {
+		if (this.find(name) !== undefined) {
+			throw new KeelsonError('ALREADY_EXISTS', `snapshot ${JSON.stringify(name)} already exists`);
+		}
+	}
+
+	/** What commit demands, without doing it. Rejects with ALREADY_EXISTS, NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT. */
+	checkCommit(name: string, key: string, parent: string): SnapshotRecord {
+		this.checkFree(name);
+		const active = this.get(key);
+		if (active.info.kind !== 'active') {
+			throw new KeelsonError('FAILED_PRECONDITION', `snapshot ${JSON.stringify(key)} is ${active.info.kind}, expected active`);
+		}
+		if (parent !== '' && active.info.parent !== '' && parent !== active.info.parent) {
+			throw new KeelsonError('INVALID_ARGUMENT', `snapshot ${JSON.stringify(key)} has the parent ${JSON.stringify(active.info.parent)}, it cannot be committed on ${JSON.stringify(parent)}`);
+		}
+		if (parent !== '') {
+			this.getParent(parent);
+		}
+		return active;
+	}
+
+	/** Rejects as checkCommit does; NOT_FOUND when `key` is another snapshot by now. */
+	commit({id, name, key, parent, labels, usage}: CommittedSnapshot): void {
+		this.#transact(() => {
+			const active = this.checkCommit(name, key, parent);
+			if (active.id !== id) {
+				throw new KeelsonError('NOT_FOUND', `snapshot ${JSON.stringify(key)} was removed while it was being committed`);
+			}
+			const parentName = parent === '' ? active.info.parent : parent;
+			const parentId = parentName === '' ? null : this.getParent(parentName).id;
+			const now = Date.now();
+			this.#run(`UPDATE snapshots SET name = ?, kind = 'committed', parent = ?, depth = ${depthBelow}, labels = ?,
+				created = ?, updated = ?, size = ?, inodes = ? WHERE id = ?`,
+			name, parentId, parentId, JSON.stringify(labels), now, now, usage.size, usage.inodes, id);
+		});
+	}
+
+	/** Rejects with NOT_FOUND. */
+	setLabels(name: string, change: (labels: Labels) => Labels): SnapshotRecord {
+		return this.#transact(() => {
+			const {id, info} = this.get(name);
+			this.#run('UPDATE snapshots SET labels = ?, updated = ? WHERE id = ?', JSON.stringify(change(info.labels)), Date.now(), id);
+			return this.get(name);
+		});
+	}
+
+	/** Rejects with NOT_FOUND; FAILED_PRECONDITION while it has children. */
+	remove(name: string): SnapshotRecord {
+		return this.#transact(() => {
+			const record = this.get(name);
+			const child = this.#get('SELECT name FROM snapshots WHERE parent = ? LIMIT 1', record.id);
+			if (child !== undefined) {
+				throw new KeelsonError('FAILED_PRECONDITION', `cannot remove snapshot ${JSON.stringify(name)}: it has the child ${JSON.stringify(child['name'])}`);
+			}
+			this.#run('DELETE FROM snapshots WHERE id = ?', record.id);
+			return record;
+		});
+	}
+
+	/** At most `limit` after a place in the order of all; parents come before their children. */
+	page(after: SnapshotPlace, limit: number): {readonly records: readonly SnapshotRecord[]; readonly next: SnapshotPlace | undefined} {
+		const rows = this.#all(`${selectSnapshots} WHERE (s.depth, s.id) > (?, ?) ORDER BY s.depth, s.id LIMIT ?`, after.depth, after.id, limit);
+		const last = rows.at(-1);
+		return {
+			records: rows.map(toRecord),
+			next: last === undefined || rows.length < limit ? undefined : {depth: Number(last['depth']), id: Number(last['id'])},
+		};
+	}
+
+	ids(): ReadonlySet<number> {
+		return new Set(this.#all('SELECT id FROM snapshots').map(row => Number(row['id'])));
+	}
+
+	/** The highest id that ever was; ids do not come again. */
+	highestId(): number {
+		return Number(this.#get("SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'")?.['seq'] ?? 0);
+	}
+
+	#transact<T>(work: () => T): T {
+		this.#database.exec('BEGIN IMMEDIATE');
+		try {
+			const result = work();
+			this.#database.exec('COMMIT');
+			return result;
+		} catch (error) {
+			if (this.#database.isTransaction) {
+				this.#database.exec('ROLLBACK');
+			}
+			throw error;
+		}
+	}
+
+	#prepare(sql: string): StatementSync {
+		const statement = this.#statements.get(sql) ?? this.#database.prepare(sql);
+		this.#statements.set(sql, statement);
+		return statement;
+	}
+
+	#get(sql: string, ...values: SQLInputValue[]): Row | undefined {
+		return this.#prepare(sql).get(...values);
+	}
+
+	#all(sql: string, ...values: SQLInputValue[]): Row[] {
+		return this.#prepare(sql).all(...values);
+	}
+
+	#run(sql: string, ...values: SQLInputValue[]): void {
+		this.#prepare(sql).run(...values);
+	}
+}
+
+/** A place in the order of all snapshots; see `page`. */
+export interface SnapshotPlace {
+	readonly depth: number;
+	readonly id: number;
+}
+
+export const beforeAll: SnapshotPlace = {depth: -1, id: 0};
+
+type Row = Readonly<Record<string, SQLOutputValue>>;
+
+// Nearness to the root, kept since a rebase makes a parent younger than its child.
+const depthBelow = '(SELECT coalesce((SELECT depth + 1 FROM snapshots WHERE id = ?), 0))';
+
+const selectSnapshots = `SELECT s.*, coalesce(p.name, '') AS parent_name FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent`;
+
+function toRecord(row: Row): SnapshotRecord {
+	return {
+		id: Number(row['id']),
+		info: {
+			name: String(row['name']),
+			parent: String(row['parent_name']),
+			kind: row['kind'] as SnapshotKind,
+			createdAt: new Date(Number(row['created'])),
+			updatedAt: new Date(Number(row['updated'])),
+			labels: JSON.parse(String(row['labels'])) as Labels,
+		},
+		usage: {size: Number(row['size']), inodes: Number(row['inodes'])},
+	};
+}
