@@ -1,10 +1,9 @@
 import {stringify} from 'smol-toml';
 import * as z from 'zod';
 import type {Checked, Config} from '../kernel/config.ts';
-import {planBoot} from '../kernel/graph.ts';
+import {diagnose} from '../kernel/diagnosis.ts';
 import {loadModules} from '../kernel/loader.ts';
 import type {Plugin} from '../kernel/plugin.ts';
-import {nameOf} from '../kernel/plugin-id.ts';
 import {deepMerge, isTable, type Table} from '../kernel/table.ts';
 import {configFrom} from './keelsond-facts.ts';
 import type {Flags} from './keelsond.ts';
@@ -12,20 +11,12 @@ import type {Flags} from './keelsond.ts';
 /** Carries out `config default`, `dump` or `check`; resolves with the exit status. */
 export async function showConfig(command: 'config default' | 'config dump' | 'config check', flags: Flags): Promise<number> {
 	const config = await configFrom(flags, {isDefault: command === 'config default'});
-	const {plugins, failures} = await loadModules(config);
-	const {tables, unknown} = await config.check(plugins);
+	const {tables, problems, failures, unknown} = await diagnose(config, await loadModules(config));
 	if (command !== 'config check') {
 		process.stdout.write(stringify(whole(config, tables)));
 		return 0;
 	}
-	const isDisabled = ({id}: Plugin): boolean => config.daemon.disabled_plugins.some((name) => name === id || name === nameOf(id));
-	const {problems, duplicates} = planBoot(plugins.filter((each) => !isDisabled(each)), plugins.filter(isDisabled));
-	const lines = [
-		...failures.map(({error}) => error.message),
-		...[...duplicates.values(), ...problems.values()].map(({message}) => message),
-		...[...tables.values()].flatMap(({error}) => error?.message ?? []),
-		...unknown.map(({message}) => message),
-	];
+	const lines = [...[...failures.map(({error}) => error), ...problems.values()].map(({message}) => message), ...unknown];
 	for (const line of lines) {
 		process.stdout.write(`${line}\n`);
 	}

@@ -37,10 +37,10 @@ export async function serve(flags: Flags): Promise<number> {
 	if (oomScore !== 0) {
 		await writeFile('/proc/self/oom_score_adj', String(oomScore));
 	}
-	const {plugins, failures} = await loadModules(config);
+	const loaded = await loadModules(config);
 	const binary = process.env['KEELSOND_BINARY'] ?? process.argv[1] ?? '';
 	try {
-		await using running = await boot({plugins, failures, config, log, version, revision, binary, signal});
+		await using running = await boot({loaded, config, log, version, revision, binary, signal});
 		const started = running.status.plugins().filter((plugin) => plugin.state === 'started').length;
 		log.info('keelsond is ready', {address: config.daemon.grpc.address, plugins: started, seconds: Number(process.uptime().toFixed(3))});
 		await notify('READY=1', log);

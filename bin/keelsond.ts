@@ -1,8 +1,12 @@
 import {enableCompileCache} from 'node:module';
 import {parseArgs} from 'node:util';
+import {isKeelsonError} from '../kernel/errors.ts';
 
-// Before anything else is imported, so that all of it is kept compiled.
-enableCompileCache();
+// Before anything else is imported, so that all of it is kept compiled. Not in Node's own place: that is below /tmp, where anybody
+// could put what a root daemon would then run.
+if (process.getuid?.() === 0) {
+	enableCompileCache('/var/cache/keelson/compiled');
+}
 
 const USAGE = `Usage: keelsond [options] [command]
 
@@ -68,7 +72,8 @@ try {
 	process.exitCode = await main();
 } catch (error) {
 	const {describeError} = await import('../kernel/log.ts');
-	process.stderr.write(`keelsond: ${error instanceof Error ? describeError(error) : String(error)}\n`);
+	const message = isKeelsonError(error) || !(error instanceof Error) ? String(error) : describeError(error);
+	process.stderr.write(`keelsond: ${message.replace(/^KeelsonError: /, '')}\n`);
 	process.exitCode = 1;
 }
 // What a plugin has left open must not keep a daemon that has stopped.

@@ -1,13 +1,13 @@
 import {chmod, mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {Checked, Config} from './config.ts';
+import type {Config} from './config.ts';
 import {emptyContainer, type Container} from './container.ts';
 import {within} from './deadline.ts';
 import {KeelsonError} from './errors.ts';
-import {planBoot, providersOf} from './graph.ts';
-import type {LoadFailure} from './loader.ts';
+import {diagnose} from './diagnosis.ts';
+import {providersOf} from './graph.ts';
+import type {Loaded} from './loader.ts';
 import type {Logger} from './log.ts';
-import {nameOf} from './plugin-id.ts';
 import type {DaemonFacts, Plugin} from './plugin.ts';
 import type {Requirement} from './requirement.ts';
 import {StatusBoard, type KernelStatus} from './status.ts';
@@ -16,9 +16,7 @@ const INIT_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
 
 export interface BootOptions {
-	readonly plugins: readonly Plugin[];
-	/** Modules and plugins that could not be loaded: they are shown, and fail the boot where they are required. */
-	readonly failures?: readonly LoadFailure[];
+	readonly loaded: Loaded;
 	readonly config: Config;
 	readonly log: Logger;
 	readonly version?: string;
@@ -60,6 +58,7 @@ class Kernel implements Running {
 	readonly status = new StatusBoard();
 	readonly #options: BootOptions;
 	readonly #log: Logger;
+	readonly #facts: DaemonFacts;
 	readonly #services = emptyContainer();
 	readonly #parent = emptyContainer();
 	readonly #started: Started[] = [];
@@ -69,42 +68,40 @@ class Kernel implements Running {
 	constructor(options: BootOptions) {
 		this.#options = options;
 		this.#log = options.log;
+		const {config: {daemon}, version = '0.0.0', revision = '', binary = process.argv[1] ?? ''} = options;
+		this.#facts = frozen({version, revision, binary, root: daemon.root, state: daemon.state, config: structuredClone(daemon)});
 	}
 
 	async start(): Promise<void> {
-		const {plugins, failures = [], config} = this.#options;
-		const {disabled_plugins: disabled, required_plugins: required, strict} = config.daemon;
-		const {order, problems, duplicates} = planBoot(plugins.filter((each) => !isNamed(each, disabled)), plugins.filter((each) => isNamed(each, disabled)));
-		const {tables, unknown} = await config.check(plugins);
-		const strangers = await unknownPlugins(config, plugins);
-		for (const {message} of [...unknown, ...strangers]) {
-			if (strict) {
-				throw new KeelsonError('INVALID_ARGUMENT', `config is strict and ${message}`);
-			}
+		const {loaded, config, signal} = this.#options;
+		const {required_plugins: required, strict} = config.daemon;
+		const {order, tables, problems, failures, unknown} = await diagnose(config, loaded);
+		for (const message of unknown) {
 			this.#log.warn(message);
 		}
-		for (const {id, error} of [...failures, ...[...duplicates].map(([{id}, error]) => ({id, error}))]) {
+		for (const {id, error} of failures) {
 			this.#log.error(error.message, {id});
-			if (strict) {
-				throw error;
-			}
+		}
+		const [reason] = [...unknown, ...failures.map(({error}) => error.message)];
+		if (strict && reason !== undefined) {
+			throw new KeelsonError('INVALID_ARGUMENT', `config is strict, and ${reason}`);
+		}
+		for (const {id, error} of failures) {
+			this.status.addFailed(id, error);
 		}
 		for (const plugin of order) {
 			this.status.add(plugin);
 		}
-		for (const {id, error} of failures) {
-			this.status.addFailed(id, id.slice(0, -(nameOf(id)?.length ?? 0) - 1), error);
-		}
 		for (const plugin of order) {
-			this.#options.signal?.throwIfAborted();
-			await this.#startOne(plugin, problems.get(plugin), tables.get(plugin));
+			signal?.throwIfAborted();
+			await this.#startOne(plugin, tables.get(plugin)?.value, problems.get(plugin));
 		}
 		await this.#insist(required);
 	}
 
 	/** Rejects when a required plugin is not there. */
 	async #insist(required: readonly string[]): Promise<void> {
-		const {plugins, config} = this.#options;
+		const {loaded: {plugins}, config} = this.#options;
 		const reasons: string[] = [];
 		for (const id of required) {
 			const found = this.status.plugins().filter((status) => [status.id, status.name].includes(id)
@@ -119,17 +116,17 @@ class Kernel implements Running {
 		}
 	}
 
-	async #startOne(plugin: Plugin, problem: KeelsonError | undefined, table: Checked | undefined): Promise<void> {
+	async #startOne(plugin: Plugin, config: unknown, problem: KeelsonError | undefined): Promise<void> {
 		const {id, provides: {type}} = plugin;
 		const log = this.#log.with({id, type});
 		const start = performance.now();
 		try {
 			this.status.set(id, {state: 'starting'});
-			const broken = problem ?? this.#brokenProvider(plugin) ?? table?.error;
+			const broken = problem ?? this.#brokenProvider(plugin);
 			if (broken !== undefined) {
 				throw broken;
 			}
-			const service = await this.#init(plugin, table?.value);
+			const service = await this.#init(plugin, config);
 			for (const token of [type, id]) {
 				this.#services.register(token, {useFactory: () => service});
 			}
@@ -146,7 +143,7 @@ class Kernel implements Running {
 
 	#brokenProvider({id, requires}: Plugin): Error | undefined {
 		for (const {want, contract: {type}} of Object.values(requires)) {
-			const [provider] = want === 'one' ? providersOf(type, this.#options.plugins).filter((each) => this.#has(each.id)) : [];
+			const [provider] = want === 'one' ? providersOf(type, this.#options.loaded.plugins).filter((each) => this.#has(each.id)) : [];
 			if (provider !== undefined) {
 				const {state, error} = this.status.get(provider.id);
 				const message = `plugin ${id} requires ${type}, and plugin ${provider.id} is ${state}: ${error?.message}`;
@@ -188,7 +185,7 @@ class Kernel implements Running {
 		try {
 			const work = (async () => plugin.init({
 				config, services, ...paths, lifetime, container: own,
-				daemon: this.#facts(),
+				daemon: this.#facts,
 				signal: AbortSignal.any([this.#stopping.signal, late.signal]),
 				log: this.#log.with({plugin: id}),
 				status: this.status,
@@ -203,11 +200,6 @@ class Kernel implements Running {
 			await this.#stop(this.#started.pop(), STOP_TIMEOUT_MS);
 			throw error;
 		}
-	}
-
-	#facts(): DaemonFacts {
-		const {config: {daemon}, version = '0.0.0', revision = '', binary = process.argv[1] ?? ''} = this.#options;
-		return {version, revision, binary, root: daemon.root, state: daemon.state, config: daemon};
 	}
 
 	#answer({want, contract: {type}}: Requirement): unknown {
@@ -253,12 +245,12 @@ class Skipped extends Error {
 	override readonly name = 'Skipped';
 }
 
-/** Whether a list of config.toml has the plugin, by its id or by the last part of it. */
-function isNamed({id}: Plugin, names: readonly string[]): boolean {
-	return names.includes(id) || names.includes(nameOf(id) ?? id);
-}
-
-async function unknownPlugins(config: Config, plugins: readonly Plugin[]): Promise<{message: string}[]> {
-	const names = config.daemon.disabled_plugins.filter((name) => !plugins.some((plugin) => isNamed(plugin, [name])));
-	return Promise.all(names.map(async (name) => ({message: `disabled_plugins names ${name}${await config.atItem('disabled_plugins', name)}, which no module provides`})));
+/** Plugins share it: what one wrote into it, another would read. */
+function frozen<T extends object>(value: T): T {
+	for (const inner of Object.values(value)) {
+		if (typeof inner === 'object' && inner !== null) {
+			frozen(inner as object);
+		}
+	}
+	return Object.freeze(value);
 }

@@ -8,11 +8,6 @@ import type {Plugin} from './plugin.ts';
 import {nameOf} from './plugin-id.ts';
 import {deepMerge, isTable, layOver, removeAt, valueAt, type Table} from './table.ts';
 
-/** Something in a file that nobody here knows: a warning at boot, an error in `config check` and under `strict = true`. */
-export interface Unknown {
-	readonly message: string;
-}
-
 /** A module that the configuration names. */
 export interface ModuleName {
 	readonly name: string;
@@ -49,7 +44,7 @@ export class Config {
 	readonly modules: readonly ModuleName[];
 	readonly #table: Table;
 	readonly #places: Places;
-	readonly #unknown: Unknown[] = [];
+	readonly #unknown: string[] = [];
 
 	private constructor(table: Table, files: readonly ConfigFile[], modules: readonly ModuleName[]) {
 		this.#table = table;
@@ -83,7 +78,7 @@ export class Config {
 		if (error !== undefined) {
 			throw error;
 		}
-		this.#unknown.push(...await Promise.all(unknown.map(async ({path}) => this.#unknownKey(path))));
+		this.#unknown.push(...await Promise.all(unknown.map(({path}) => this.#unknownKey(path, 'the daemon'))));
 		const daemon = value as DaemonConfig;
 		const {grpc, ttrpc} = daemon;
 		// As in containerd: an address that is not given is derived, and until format 3 its owner is inherited.
@@ -105,36 +100,36 @@ export class Config {
 		return place === undefined ? '' : ` (${place})`;
 	}
 
-	/** Checks each plugin's table by its schema. What no plugin knows is in `unknown`, with what the daemon's own tables have too much. */
-	async check(plugins: readonly Plugin[]): Promise<{tables: ReadonlyMap<Plugin, Checked>; unknown: readonly Unknown[]}> {
+	/**
+	 * Checks each plugin's table by its schema. `unknown` says what is in the files and nobody here knows, of the daemon's own
+	 * tables too: warnings at boot, errors in `config check` and under `strict = true`.
+	 */
+	async check(plugins: readonly Plugin[]): Promise<{tables: ReadonlyMap<Plugin, Checked>; unknown: readonly string[]}> {
 		const tables = new Map<Plugin, Checked>();
 		const readers = new Map<string, number>();
-		const strangers = new Map<string, {path: readonly string[]; plugin: Plugin; rejections: number}>();
+		const strangers = new Map<string, {path: readonly string[]; source: string; ids: string[]}>();
 		for (const plugin of plugins) {
 			const sources = sourcesOf(plugin);
-			for (const source of sources) {
-				readers.set(source.join('\0'), (readers.get(source.join('\0')) ?? 0) + 1);
-			}
 			const {value, given, error, unknown} = await this.#check(plugin.config, this.#given(sources), sources, plugin.id);
 			tables.set(plugin, {given, ...(error === undefined ? {value} : {error})});
+			for (const source of sources.map(String)) {
+				readers.set(source, (readers.get(source) ?? 0) + 1);
+			}
 			for (const {path, source} of unknown) {
-				const key = [source.join('\0'), ...path].join('\0');
-				const {rejections} = strangers.get(key) ?? {rejections: 0};
-				strangers.set(key, {path, plugin, rejections: rejections + 1});
-				// Several plugins may read one table under an alias: a key is unknown when none of them knows it.
-				if (rejections + 1 < (readers.get(source.join('\0')) ?? 0)) {
-					strangers.delete(key);
-				}
+				const {ids} = strangers.get(String(path)) ?? {ids: []};
+				strangers.set(String(path), {path, source: String(source), ids: [...ids, plugin.id]});
 			}
 		}
 		const unknown = [...this.#unknown];
-		for (const {path, plugin} of strangers.values()) {
-			unknown.push(await this.#unknownKey(path, plugin.id));
+		for (const {path, source, ids} of strangers.values()) {
+			// Several plugins may read one table under an alias: a key is unknown when none of them knows it.
+			if (ids.length === readers.get(source)) {
+				unknown.push(await this.#unknownKey(path, `plugin ${[...new Set(ids)].join(' and ')}`));
+			}
 		}
 		for (const id of Object.keys(this.daemon.plugins)) {
-			if (!readers.has(['plugins', id].join('\0'))) {
-				const message = `no plugin ${id.replace(/^\*\./, '')} is here to read its table${await this.at('plugins', id)}`;
-				unknown.push({message});
+			if (!readers.has(`plugins,${id}`)) {
+				unknown.push(`no plugin ${id.replace(/^\*\./, '')} is here to read its table${await this.at('plugins', id)}`);
 			}
 		}
 		return {tables, unknown};
@@ -145,9 +140,8 @@ export class Config {
 		return tables.filter(isTable).reduce(deepMerge, {});
 	}
 
-	async #unknownKey(path: readonly string[], plugin?: string): Promise<Unknown> {
-		const whose = plugin === undefined ? 'the daemon has' : `plugin ${plugin} has`;
-		return {message: `${whose} no key ${path.at(-1)}${await this.at(...path)}`};
+	async #unknownKey(path: readonly string[], whose: string): Promise<string> {
+		return `${whose} has no key ${path.at(-1)}${await this.at(...path)}`;
 	}
 
 	async #check(schema: ZodType, table: Table, sources: readonly (readonly string[])[], plugin?: string) {

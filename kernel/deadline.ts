@@ -6,6 +6,9 @@ export async function within<T>(work: T | PromiseLike<T>, timeoutMs: number, lat
 	const {promise, reject} = Promise.withResolvers<never>();
 	const timer = setTimeout(() => reject(late()), timeoutMs);
 	const onAbort = (): void => reject(signal?.reason);
+	if (signal?.aborted === true) {
+		onAbort();
+	}
 	signal?.addEventListener('abort', onAbort, {once: true});
 	try {
 		return await Promise.race([work, promise]);

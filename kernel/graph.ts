@@ -1,34 +1,34 @@
-import {KeelsonError} from './errors.ts';
 import type {Plugin} from './plugin.ts';
 
 /** In which order plugins start, and which cannot. */
 export interface Plan {
-	/** Each comes after all that it requires; those with a problem are in it too. */
+	/** Each comes after all that it requires; those that cannot start are in it too. */
 	readonly order: readonly Plugin[];
-	readonly problems: ReadonlyMap<Plugin, KeelsonError>;
-	/** Plugins that are left out since another has their id. */
-	readonly duplicates: ReadonlyMap<Plugin, KeelsonError>;
+	/** Why a plugin of `order` cannot start: each thing that it lacks. */
+	readonly reasons: ReadonlyMap<Plugin, readonly string[]>;
+	/** Plugins that are left out, and the one that has their id. */
+	readonly duplicates: ReadonlyMap<Plugin, Plugin>;
 }
 
 /** Orders plugins by requirement. `disabled` are not there, but are named to those who miss them. */
 export function planBoot(plugins: readonly Plugin[], disabled: readonly Plugin[] = []): Plan {
 	const byId = new Map<string, Plugin>();
-	const duplicates = new Map<Plugin, KeelsonError>();
+	const duplicates = new Map<Plugin, Plugin>();
 	for (const plugin of plugins) {
-		if (byId.has(plugin.id)) {
-			duplicates.set(plugin, new KeelsonError('ALREADY_EXISTS', `plugin ${plugin.id} is there twice; the first is used`));
-		} else {
+		const first = byId.get(plugin.id);
+		if (first === undefined) {
 			byId.set(plugin.id, plugin);
+		} else {
+			duplicates.set(plugin, first);
 		}
 	}
-	const graph = new Graph([...byId.values()], disabled);
-	return {...graph.plan(), duplicates};
+	return {...new Graph([...byId.values()], disabled).plan(), duplicates};
 }
 
 class Graph {
 	readonly #plugins: readonly Plugin[];
 	readonly #disabled: readonly Plugin[];
-	readonly #problems = new Map<Plugin, string[]>();
+	readonly #reasons = new Map<Plugin, string[]>();
 	readonly #done = new Set<Plugin>();
 
 	constructor(plugins: readonly Plugin[], disabled: readonly Plugin[]) {
@@ -36,14 +36,12 @@ class Graph {
 		this.#disabled = disabled;
 	}
 
-	plan(): Pick<Plan, 'order' | 'problems'> {
+	plan(): Pick<Plan, 'order' | 'reasons'> {
 		for (const plugin of this.#plugins) {
 			this.#visit(plugin, []);
 			this.#checkProviders(plugin);
 		}
-		const problems = [...this.#problems].map(([plugin, found]) =>
-			[plugin, new KeelsonError('FAILED_PRECONDITION', `plugin ${plugin.id} cannot start: ${found.join('; ')}`)] as const);
-		return {order: [...this.#done], problems: new Map(problems)};
+		return {order: [...this.#done], reasons: this.#reasons};
 	}
 
 	#visit(plugin: Plugin, path: readonly Plugin[]): void {
@@ -77,9 +75,8 @@ class Graph {
 		}
 	}
 
-	#report(plugin: Plugin, problem: string): void {
-		const found = this.#problems.get(plugin) ?? [];
-		this.#problems.set(plugin, found.includes(problem) ? found : [...found, problem]);
+	#report(plugin: Plugin, reason: string): void {
+		this.#reasons.set(plugin, [...new Set(this.#reasons.get(plugin)).add(reason)]);
 	}
 }
 

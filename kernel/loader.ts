@@ -17,27 +17,35 @@ export interface LoadFailure {
 export interface Loaded {
 	readonly plugins: readonly Plugin[];
 	readonly failures: readonly LoadFailure[];
+	/** Which module a plugin came with. */
+	readonly origins?: ReadonlyMap<Plugin, ModuleName>;
 }
 
 /** Imports all modules that the configuration names, at once; one that fails does not keep the others. */
-export async function loadModules(config: Config): Promise<Loaded> {
-	const paths = new Set<string>();
-	const results = await Promise.all(config.modules.map(async (module): Promise<Loaded> => {
+export async function loadModules(config: Config): Promise<Required<Loaded>> {
+	const seen = new Set<string>();
+	const failures: LoadFailure[] = [];
+	const plugins = await Promise.all(config.modules.map(async (module) => {
+		const fail = async (id: string, reason: string, cause?: unknown): Promise<void> => {
+			const place = await config.atItem('modules', module.name, module.file);
+			const message = `${id === '' ? '' : `plugin ${id} of `}module ${module.name}${place} ${reason}`;
+			failures.push({id: id || `io.keelson.module.v1.${module.name}`, error: new KeelsonError('FAILED_PRECONDITION', message, {cause})});
+		};
 		try {
 			const path = await locate(module);
-			if (paths.has(path)) {
-				return {plugins: [], failures: []};
+			if (seen.has(path)) {
+				return [];
 			}
-			paths.add(path);
+			seen.add(path);
 			await refuseUnsafe(path, module);
-			return pluginsOf(await import(pathToFileURL(path).href) as object, module);
+			return await pluginsOf(await import(pathToFileURL(path).href) as object, fail);
 		} catch (error) {
-			const place = await config.atItem('modules', module.name, module.file);
-			const failure = new KeelsonError('FAILED_PRECONDITION', `module ${module.name}${place} cannot be loaded: ${describe(error)}`, {cause: error});
-			return {plugins: [], failures: [{id: `io.keelson.module.v1.${module.name}`, error: failure}]};
+			await fail('', `cannot be loaded: ${describe(error)}`, error);
+			return [];
 		}
 	}));
-	return {plugins: results.flatMap(({plugins}) => plugins), failures: results.flatMap(({failures}) => failures)};
+	const origins = new Map(plugins.flatMap((each, index) => each.map((plugin) => [plugin, config.modules[index] as ModuleName])));
+	return {plugins: plugins.flat(), failures, origins};
 }
 
 async function locate({name, file, path}: ModuleName): Promise<string> {
@@ -92,29 +100,27 @@ async function refuseUnsafe(path: string, {file, isBuiltIn}: ModuleName): Promis
 	}
 }
 
-function pluginsOf(module: object, {name}: ModuleName): Loaded {
+async function pluginsOf(module: object, fail: (id: string, reason: string) => Promise<void>): Promise<Plugin[]> {
 	const exported: unknown = 'plugin' in module ? module.plugin : undefined;
 	if (exported === undefined) {
 		throw new KeelsonError('FAILED_PRECONDITION', 'it exports no `plugin`');
 	}
 	const plugins: Plugin[] = [];
-	const failures: LoadFailure[] = [];
 	for (const value of Array.isArray(exported) ? exported : [exported]) {
 		const api = pluginApiOf(value);
 		if (api === undefined) {
 			throw new KeelsonError('FAILED_PRECONDITION', 'its `plugin` was not made by definePlugin');
 		}
-		const plugin = value as Plugin;
-		if (api === pluginApi && plugin.id.startsWith(`${plugin.provides.type}.`)) {
-			plugins.push(plugin);
-			continue;
+		const {id, provides} = value as Plugin;
+		if (api !== pluginApi) {
+			await fail(id, `was made for plugin API ${api}, this kernel has ${pluginApi}`);
+		} else if (id.startsWith(`${provides.type}.`)) {
+			plugins.push(value as Plugin);
+		} else {
+			await fail(id, `provides ${provides.type}, with which its id must begin`);
 		}
-		const why = api === pluginApi
-			? `its id does not begin with ${plugin.provides.type}, the contract that it provides`
-			: `it was made for plugin API ${api}, this kernel has ${pluginApi}`;
-		failures.push({id: plugin.id, error: new KeelsonError('FAILED_PRECONDITION', `plugin ${plugin.id} of module ${name} cannot be used: ${why}`)});
 	}
-	return {plugins, failures};
+	return plugins;
 }
 
 function describe(error: unknown): string {
@@ -122,6 +128,6 @@ function describe(error: unknown): string {
 		return String(error);
 	}
 	// Of what does not parse, Node puts file and line into the first line of the stack.
-	const where = error instanceof SyntaxError ? /^file:\/\/\S+/.exec(error.stack ?? '')?.[0] : undefined;
+	const where = error instanceof SyntaxError ? /^(?:file:\/\/)?(?<where>\/.+:\d+)\n/.exec(error.stack ?? '')?.groups?.['where'] : undefined;
 	return where === undefined ? error.message : `${where}: ${error.message}`;
 }

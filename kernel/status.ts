@@ -1,4 +1,5 @@
 import {KeelsonError} from './errors.ts';
+import {nameOf} from './plugin-id.ts';
 import type {Plugin} from './plugin.ts';
 
 /** How a plugin stands. */
@@ -46,8 +47,9 @@ export class StatusBoard implements KernelStatus {
 	}
 
 	/** A module or plugin that could not even be loaded. */
-	addFailed(id: string, type: string, error: Error): void {
-		this.#plugins.set(id, {id, type, name: id.slice(type.length + 1), requires: [], exports: {}, capabilities: [], state: 'failed', error});
+	addFailed(id: string, error: Error): void {
+		const name = nameOf(id) ?? id;
+		this.#plugins.set(id, {id, type: id.slice(0, -name.length - 1), name, requires: [], exports: {}, capabilities: [], state: 'failed', error});
 	}
 
 	get(id: string): PluginStatus {

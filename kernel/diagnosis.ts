@@ -1,0 +1,50 @@
+import type {Checked, Config} from './config.ts';
+import {KeelsonError} from './errors.ts';
+import {planBoot} from './graph.ts';
+import type {Loaded} from './loader.ts';
+import {nameOf} from './plugin-id.ts';
+import type {Plugin} from './plugin.ts';
+
+/** What is known before any plugin starts: what boot goes by, and `config check` prints. */
+export interface Diagnosis {
+	/** Each plugin that is not disabled, after all that it requires. */
+	readonly order: readonly Plugin[];
+	readonly tables: ReadonlyMap<Plugin, Checked>;
+	/** Why a plugin of `order` cannot start. */
+	readonly problems: ReadonlyMap<Plugin, KeelsonError>;
+	/** Modules and plugins that are not in `order` since they cannot be used. */
+	readonly failures: Loaded['failures'];
+	/** What is in the files and nobody here knows. */
+	readonly unknown: readonly string[];
+}
+
+export async function diagnose(config: Config, {plugins, failures, origins}: Loaded): Promise<Diagnosis> {
+	const {disabled_plugins: disabled} = config.daemon;
+	const {order, reasons, duplicates} = planBoot(plugins.filter((each) => !isNamed(each, disabled)), plugins.filter((each) => isNamed(each, disabled)));
+	const {tables, unknown} = await config.check(plugins);
+	const whereOf = async (plugin: Plugin): Promise<string> => {
+		const module = origins?.get(plugin);
+		return module === undefined ? '' : ` of module ${module.name}${await config.atItem('modules', module.name, module.file)}`;
+	};
+	const problems = new Map<Plugin, KeelsonError>();
+	for (const plugin of order) {
+		const found = reasons.get(plugin);
+		const error = found && new KeelsonError('FAILED_PRECONDITION', `plugin ${plugin.id}${await whereOf(plugin)} cannot start: ${found.join('; ')}`);
+		const problem = error ?? tables.get(plugin)?.error;
+		if (problem !== undefined) {
+			problems.set(plugin, problem);
+		}
+	}
+	const twice = await Promise.all([...duplicates].map(async ([plugin, first]) => {
+		const message = `plugin ${plugin.id}${await whereOf(plugin)} is left out: the one${await whereOf(first)} has the same id`;
+		return {id: plugin.id, error: new KeelsonError('ALREADY_EXISTS', message)};
+	}));
+	const strangers = disabled.filter((name) => !plugins.some((plugin) => isNamed(plugin, [name])));
+	const nobody = await Promise.all(strangers.map(async (name) => `no plugin ${name} is here to disable${await config.atItem('disabled_plugins', name)}`));
+	return {order, tables, problems, failures: [...failures, ...twice], unknown: [...unknown, ...nobody]};
+}
+
+/** Whether a list of config.toml has the plugin, by its id or by the last part of it. */
+function isNamed({id}: Plugin, names: readonly string[]): boolean {
+	return names.includes(id) || names.includes(nameOf(id) ?? id);
+}

@@ -1,0 +1,98 @@
+import {chmod, chown, symlink} from 'node:fs/promises';
+import test from 'ava';
+import {Config} from '../../kernel/config.ts';
+import {loadModules, type Loaded} from '../../kernel/loader.ts';
+import {kernelUrl, moduleOf, Room} from './room.ts';
+
+async function load(room: Room, modules: readonly string[]): Promise<{ids: string[]; failures: Loaded['failures']; messages: string[]}> {
+	const file = await room.write('config.toml', `root = "/r"\nstate = "/s"\nmodules = ${JSON.stringify(modules)}\n`);
+	const {plugins, failures} = await loadModules(await Config.load({files: [file]}));
+	return {ids: plugins.map(({id}) => id), failures, messages: failures.map(({error}) => error.message.replaceAll(room.path, ''))};
+}
+
+const good = moduleOf({id: 'io.test.a.v1.it'});
+
+test('a module is a file, a directory or a package, seen from the file that names it', async (t) => {
+	await using room = await Room.make();
+	await room.write('one.ts', good);
+	await room.write('two/plugin.ts', moduleOf({id: 'io.test.b.v1.it'}));
+	await room.write('node_modules/@x/three/package.json', '{"name": "@x/three", "type": "module", "exports": {".": {"import": "./lib/main.js"}}}');
+	await room.write('node_modules/@x/three/lib/main.js', moduleOf({id: 'io.test.c.v1.it'}));
+	await room.write('compiled/plugin.js', moduleOf({id: 'io.test.d.v1.it'}));
+	const {ids, messages} = await load(room, ['./one.ts', `${room.path}/two`, '@x/three', './compiled/plugin.ts', './one.ts', './two/../one.ts']);
+	t.deepEqual(messages, []);
+	t.deepEqual(ids, ['io.test.a.v1.it', 'io.test.b.v1.it', 'io.test.c.v1.it', 'io.test.d.v1.it']);
+});
+
+test('a module may export several plugins', async (t) => {
+	await using room = await Room.make();
+	const make = (name: string): string => `definePlugin({id: 'io.test.${name}.v1.it', provides: contract('io.test.${name}.v1').for(), requires: {}, config: {}, init() {}})`;
+	await room.write('many.ts', `import {contract, definePlugin} from '${kernelUrl}';\nexport const plugin = [${make('a')}, ${make('b')}];`);
+	t.deepEqual((await load(room, ['./many.ts'])).ids, ['io.test.a.v1.it', 'io.test.b.v1.it']);
+});
+
+test('a module that is not there, or no module, is named with its place, and keeps no other', async (t) => {
+	await using room = await Room.make();
+	await room.write('good.ts', good);
+	await room.write('broken.ts', 'export const = 3;');
+	await room.write('broken.js', '\nexport const = 3;');
+	await room.write('throws.ts', 'throw new Error("no luck");');
+	await room.write('empty.ts', 'export const plug = 3;');
+	await room.write('other.ts', 'export const plugin = {id: "io.test.a.v1.it"};');
+	await room.write('wants.ts', 'import "nowhere-to-be-found";');
+	const {ids, messages, failures} = await load(room, ['./gone.ts', './broken.ts', './broken.js', './throws.ts', './empty.ts', './other.ts', './wants.ts', 'no-such-package', './good.ts']);
+	t.deepEqual(ids, ['io.test.a.v1.it']);
+	t.is(failures.length, 8);
+	const of = (name: string): string => messages.find((message) => message.startsWith(`module ${name} `)) ?? '';
+	t.is(of('./gone.ts'), 'module ./gone.ts (/config.toml:3:12) cannot be loaded: there is no file /gone.ts, and no plugin.ts or plugin.js in a directory of that name');
+	t.regex(of('./broken.ts'), /^module \.\/broken\.ts \(\/config\.toml:3:24\) cannot be loaded: .*\/broken\.ts:1: /);
+	t.regex(of('./broken.js'), /^module \.\/broken\.js .*Unexpected token/);
+	t.regex(of('./throws.ts'), /cannot be loaded: no luck$/);
+	t.regex(of('./empty.ts'), /it exports no `plugin`$/);
+	t.regex(of('./other.ts'), /its `plugin` was not made by definePlugin$/);
+	t.regex(of('./wants.ts'), /Cannot find package 'nowhere-to-be-found'/);
+	t.regex(of('no-such-package'), /\(\/config\.toml:3:\d+\) cannot be loaded: Cannot find package 'no-such-package'/);
+});
+
+test('a plugin that was made for another kernel, or has a foreign id, is named with its module', async (t) => {
+	await using room = await Room.make();
+	await room.write('old.ts', `export const plugin = {[Symbol.for('io.keelson.plugin')]: 99, id: 'io.test.old.v1.it'};`);
+	await room.write('odd.ts', good.replace('io.test.a.v1.it', 'io.test.b.v1.it'));
+	const {ids, failures, messages} = await load(room, ['./old.ts', './odd.ts']);
+	t.deepEqual(ids, []);
+	t.deepEqual(failures.map(({id}) => id).sort(), ['io.test.b.v1.it', 'io.test.old.v1.it']);
+	t.deepEqual(messages.sort(), [
+		'plugin io.test.b.v1.it of module ./odd.ts (/config.toml:3:23) provides io.test.a.v1, with which its id must begin',
+		'plugin io.test.old.v1.it of module ./old.ts (/config.toml:3:12) was made for plugin API 99, this kernel has 1',
+	]);
+});
+
+test('a module that others may write is refused, and so is one below a directory that they may write', async (t) => {
+	await using room = await Room.make();
+	await room.write('open.ts', good, 0o646);
+	await room.write('open/inner/plugin.ts', good);
+	await room.write('sticky/inner/plugin.ts', good);
+	await room.write('other/open.ts', good, 0o622);
+	await symlink(`${room.path}/other/open.ts`, `${room.path}/link.ts`);
+	await chmod(`${room.path}/open`, 0o777);
+	await chmod(`${room.path}/sticky`, 0o1777);
+	const {ids, messages} = await load(room, ['./open.ts', './link.ts', './open/inner', './sticky/inner']);
+	t.deepEqual(ids, ['io.test.a.v1.it']);
+	t.deepEqual(messages.sort(), [
+		'module ./link.ts (/config.toml:3:24) cannot be loaded: /other/open.ts is writable by everyone (mode 622)',
+		'module ./open.ts (/config.toml:3:12) cannot be loaded: /open.ts is writable by everyone (mode 646)',
+		'module ./open/inner (/config.toml:3:36) cannot be loaded: /open is writable by everyone (mode 777)',
+	]);
+});
+
+test('a module of a user who is neither root nor the daemon is refused', async (t) => {
+	await using room = await Room.make();
+	const path = await room.write('foreign.ts', good);
+	await room.write('dir/plugin.ts', good);
+	await chown(path, 12_345, 0);
+	await chown(`${room.path}/dir`, 12_345, 0);
+	t.deepEqual((await load(room, ['./foreign.ts', './dir'])).messages.sort(), [
+		`module ./dir (/config.toml:3:27) cannot be loaded: /dir is owned by user 12345, neither root nor the daemon's user 0`,
+		`module ./foreign.ts (/config.toml:3:12) cannot be loaded: /foreign.ts is owned by user 12345, neither root nor the daemon's user 0`,
+	]);
+});
