@@ -58,9 +58,17 @@ export interface PushWriter extends AsyncDisposable {
 	commit(signal?: AbortSignal): Promise<void>;
 }
 
+export interface PushOptions {
+	/** A repository of the same registry that may have the blob already. */
+	readonly mountFrom?: string;
+	/** The manifest is one of an index, and gets no tag. */
+	readonly byDigest?: boolean;
+	readonly signal?: AbortSignal;
+}
+
 export interface PushTarget extends AsyncDisposable {
-	/** Undefined when the registry has it already. `mountFrom`: repositories of the same registry that may have it. */
-	push(descriptor: Descriptor, options?: {readonly mountFrom?: readonly string[]; readonly signal?: AbortSignal}): Promise<PushWriter | undefined>;
+	/** Undefined when the registry has it already. A manifest goes under the reference's tag, unless `byDigest`. */
+	push(descriptor: Descriptor, options?: PushOptions): Promise<PushWriter | undefined>;
 }
 
 export interface Registry {

@@ -1,0 +1,83 @@
+import {createHash} from 'node:crypto';
+import type {PushTarget, Registry, RegistryOptions, Repository} from '../../contracts/fetch/fetch.ts';
+import type {Descriptor} from '../../contracts/oci/descriptor.ts';
+import {isDigest, parseDigest, type Digest} from '../../contracts/oci/digest.ts';
+import {mediaTypes} from '../../contracts/oci/media-type.ts';
+import {formatReference, parseReference, type Reference} from '../../contracts/oci/reference.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
+import {hostsFor} from './hosts.ts';
+import type {HttpClient, HttpResponse} from './http-client.ts';
+import {OciPushTarget} from './push-target.ts';
+import {readBytes} from './read-body.ts';
+import {OciRepository, manifestAccept} from './repository.ts';
+import {Session, headerOf} from './session.ts';
+
+interface Parts {
+	readonly http: HttpClient;
+	readonly hostDirectories: readonly string[];
+	readonly trustedRealms: readonly string[];
+}
+
+/** A manifest or index larger than this is refused (distribution-spec asks registries for at least 4 MiB). */
+const MANIFEST_BYTES_MAX = 8 * 1024 * 1024;
+
+/** The OCI distribution protocol, for every registry. */
+export class OciRegistry implements Registry {
+	readonly #parts: Parts;
+
+	constructor(parts: Parts) {
+		this.#parts = parts;
+	}
+
+	async resolve(reference: string, options: RegistryOptions = {}): Promise<Repository> {
+		const parsed = parseReference(reference);
+		const session = await this.#session(parsed, options);
+		try {
+			return new OciRepository(formatReference(parsed), await descriptorOf(session, parsed), session);
+		} catch (error) {
+			session.close();
+			throw error;
+		}
+	}
+
+	async target(reference: string, options: RegistryOptions = {}): Promise<PushTarget> {
+		return new OciPushTarget(await this.#session(parseReference(reference), options));
+	}
+
+	async #session(reference: Reference, options: RegistryOptions): Promise<Session> {
+		const directories = options.hostDirectory === undefined || options.hostDirectory === '' ? this.#parts.hostDirectories : [options.hostDirectory];
+		const hosts = await hostsFor(reference.host, {directories, ...(options.defaultScheme === undefined ? {} : {defaultScheme: options.defaultScheme})});
+		return new Session({...this.#parts, hosts, reference, options});
+	}
+}
+
+/** HEAD says it in a few bytes; where it says too little, the manifest itself is read. */
+async function descriptorOf(session: Session, reference: Reference): Promise<Descriptor> {
+	const path = `manifests/${reference.digest ?? reference.tag ?? 'latest'}`;
+	const headers = {accept: manifestAccept};
+	const {response} = await session.ask({method: 'HEAD', path, headers}, 'resolve');
+	await response.body.dump();
+	const size = Number.parseInt(headerOf(response, 'content-length'), 10);
+	const digest = reference.digest ?? digestIn(response);
+	const mediaType = mediaTypeIn(response);
+	if (digest !== undefined && size > 0 && mediaType !== '') {
+		return {mediaType, digest, size};
+	}
+	const {response: whole} = await session.ask({method: 'GET', path, headers}, 'resolve');
+	const bytes = await readBytes(whole.body, {limit: MANIFEST_BYTES_MAX, what: `manifest ${formatReference(reference)}`});
+	const computed: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+	const said = reference.digest ?? digestIn(whole) ?? computed;
+	if (said.startsWith('sha256:') && said !== computed) {
+		throw new KeelsonError('FAILED_PRECONDITION', `manifest ${formatReference(reference)} has digest ${computed}, expected ${said}`);
+	}
+	return {mediaType: mediaTypeIn(whole) || mediaTypes.ociManifest, digest: said, size: bytes.length};
+}
+
+function digestIn(response: HttpResponse): Digest | undefined {
+	const text = headerOf(response, 'docker-content-digest');
+	return text === '' ? undefined : isDigest(text) ? text : parseDigest(text);
+}
+
+function mediaTypeIn(response: HttpResponse): string {
+	return (headerOf(response, 'content-type').split(';')[0] ?? '').trim();
+}
