@@ -70,7 +70,8 @@ test('a field mask is a list of paths, and unset is not the empty list', t => {
 
 test('a field and an enum value of a newer client are passed over or kept as a number', t => {
 	t.deepEqual(TaskExit.decode(Uint8Array.of(0xfa, 0x3f, 0x01, 0x2a, 0x18, 0x07)), TaskExit.fromPartial({pid: 7}));
-	t.is(WriteContentRequest.decode(Uint8Array.of(0x08, 0x63)).action, 99);
+	const action: number = WriteContentRequest.decode(Uint8Array.of(0x08, 0x63)).action;
+	t.is(action, 99);
 });
 
 test('bytes that end in the middle of a message are refused', t => {
