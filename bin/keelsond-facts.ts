@@ -37,7 +37,7 @@ export async function configFrom(flags: Flags, {isDefault = false} = {}): Promis
 		return Config.load({builtIn: join(packageDirectory(), 'config.toml')});
 	}
 	const files = file === undefined
-		? [...existsSync(OPERATORS_FILE) ? [OPERATORS_FILE] : [], ...(await Array.fromAsync(glob(DROP_INS))).sort()]
+		? [...existsSync(OPERATORS_FILE) ? [OPERATORS_FILE] : [], ...(await Array.fromAsync(glob(DROP_INS))).toSorted()]
 		: [file];
 	return Config.load({builtIn: join(packageDirectory(), 'config.toml'), files, overrides});
 }

@@ -2,7 +2,7 @@ import {chmod, mkdir, writeFile} from 'node:fs/promises';
 import {boot} from '../kernel/boot.ts';
 import {loadModules} from '../kernel/loader.ts';
 import {lockDirectory} from '../kernel/lock.ts';
-import {LineLogger, type LogLevel} from '../kernel/log.ts';
+import {LineLogger} from '../kernel/log.ts';
 import {configFrom, facts} from './keelsond-facts.ts';
 import type {Flags} from './keelsond.ts';
 
@@ -12,7 +12,7 @@ export async function serve(flags: Flags): Promise<number> {
 	const [config, {version, revision}] = await Promise.all([configFrom(flags), facts()]);
 	const {root, state, temp, oom_score: oomScore, debug: {level, format}} = config.daemon;
 	const log = new LineLogger({
-		level: (level === 'warning' ? 'warn' : level || 'info') as LogLevel,
+		level: level === 'warning' ? 'warn' : level || 'info',
 		format: format === 'json' ? 'json' : 'text',
 		write: (line) => process.stderr.write(line),
 	});

@@ -4,8 +4,7 @@ import type {Config} from './config.ts';
 import {emptyContainer, type Container} from './container.ts';
 import {within} from './deadline.ts';
 import {KeelsonError} from './errors.ts';
-import {diagnose} from './diagnosis.ts';
-import {providersOf} from './graph.ts';
+import {diagnose, type Diagnosis} from './diagnosis.ts';
 import type {Loaded} from './loader.ts';
 import type {Logger} from './log.ts';
 import type {DaemonFacts, Plugin} from './plugin.ts';
@@ -25,7 +24,7 @@ export interface BootOptions {
 	readonly binary?: string;
 	/** Aborting it ends a boot that is under way. */
 	readonly signal?: AbortSignal;
-	/** Milliseconds that stopping may take in all, and a single plugin at most. */
+	/** Milliseconds that stopping may take in all; a single plugin may take half of it. The default is 10,000. */
 	readonly stopTimeoutMs?: number;
 }
 
@@ -74,8 +73,7 @@ class Kernel implements Running {
 
 	async start(): Promise<void> {
 		const {loaded, config, signal} = this.#options;
-		const {required_plugins: required, strict} = config.daemon;
-		const {order, tables, problems, failures, unknown} = await diagnose(config, loaded);
+		const {order, tables, problems, failures, required, unknown} = await diagnose(config, loaded);
 		for (const message of unknown) {
 			this.#log.warn(message);
 		}
@@ -83,7 +81,7 @@ class Kernel implements Running {
 			this.#log.error(error.message, {id});
 		}
 		const [reason] = [...unknown, ...failures.map(({error}) => error.message)];
-		if (strict && reason !== undefined) {
+		if (config.daemon.strict && reason !== undefined) {
 			throw new KeelsonError('INVALID_ARGUMENT', `config is strict, and ${reason}`);
 		}
 		for (const {id, error} of failures) {
@@ -99,16 +97,14 @@ class Kernel implements Running {
 		await this.#insist(required);
 	}
 
-	/** Rejects when a required plugin is not there. */
-	async #insist(required: readonly string[]): Promise<void> {
-		const {loaded: {plugins}, config} = this.#options;
+	/** Rejects when a required plugin is not there, naming all of them. */
+	async #insist(required: Diagnosis['required']): Promise<void> {
 		const reasons: string[] = [];
-		for (const id of required) {
-			const found = this.status.plugins().filter((status) => [status.id, status.name].includes(id)
-				|| plugins.some((plugin) => plugin.id === status.id && plugin.aliases?.includes(id) === true));
-			const bad = found.find(({state}) => state !== 'started');
-			if (bad !== undefined || found.length === 0) {
-				reasons.push(`${id}${await config.atItem('required_plugins', id)}: ${bad?.error?.message ?? 'no module provides it, or it is disabled'}`);
+		for (const [name, plugins] of required) {
+			const bad = plugins.map(({id}) => this.status.get(id)).find(({state}) => state !== 'started');
+			if (bad !== undefined || plugins.length === 0) {
+				const place = await this.#options.config.atItem('required_plugins', name);
+				reasons.push(`${name}${place}: ${bad?.error?.message ?? 'no module provides it, or it is disabled'}`);
 			}
 		}
 		if (reasons.length > 0) {
@@ -136,30 +132,20 @@ class Kernel implements Running {
 		} catch (error) {
 			this.#options.signal?.throwIfAborted();
 			const isSkipped = error instanceof Skipped;
-			this.status.set(id, {state: isSkipped ? 'skipped' : 'failed', error: error as Error, initMs: performance.now() - start});
+			this.status.set(id, {state: isSkipped ? 'skipped' : 'failed', error: error instanceof Error ? error : new Error(String(error)), initMs: performance.now() - start});
 			log[isSkipped ? 'info' : 'error'](isSkipped ? 'skip loading plugin' : 'failed to load plugin', {error});
 		}
 	}
 
 	#brokenProvider({id, requires}: Plugin): Error | undefined {
 		for (const {want, contract: {type}} of Object.values(requires)) {
-			const [provider] = want === 'one' ? providersOf(type, this.#options.loaded.plugins).filter((each) => this.#has(each.id)) : [];
-			if (provider !== undefined) {
-				const {state, error} = this.status.get(provider.id);
-				const message = `plugin ${id} requires ${type}, and plugin ${provider.id} is ${state}: ${error?.message}`;
-				if (state === 'skipped') {
-					return new Skipped(message);
-				}
-				if (state !== 'started') {
-					return new KeelsonError('FAILED_PRECONDITION', message, {cause: error});
-				}
+			const provider = this.status.plugins().find((status) => want === 'one' && status.type === type);
+			if (provider !== undefined && provider.state !== 'started') {
+				const message = `plugin ${id} requires ${type}, and plugin ${provider.id} is ${provider.state}: ${provider.error?.message}`;
+				return provider.state === 'skipped' ? new Skipped(message) : new KeelsonError('FAILED_PRECONDITION', message, {cause: provider.error});
 			}
 		}
 		return undefined;
-	}
-
-	#has(id: string): boolean {
-		return this.status.plugins().some((status) => status.id === id);
 	}
 
 	async #init(plugin: Plugin, config: unknown): Promise<unknown> {
@@ -221,7 +207,7 @@ class Kernel implements Running {
 		this.#stopping.abort(new KeelsonError('CANCELLED', 'the daemon stops'));
 		for (let started = this.#started.pop(); started !== undefined; started = this.#started.pop()) {
 			// Whoever comes after one that hangs still gets a moment to put its things in order.
-			await this.#stop(started, Math.max(end - performance.now(), 50));
+			await this.#stop(started, Math.max(Math.min(end - performance.now(), stopTimeoutMs / 2), 50));
 		}
 	}
 

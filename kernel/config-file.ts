@@ -42,7 +42,7 @@ export async function readConfigFiles(paths: readonly string[]): Promise<ConfigF
 
 async function imported(pattern: string, importer: string): Promise<string[]> {
 	const path = isAbsolute(pattern) ? pattern : resolve(dirname(importer), pattern);
-	return /[*?[]/.test(pattern) ? (await Array.fromAsync(glob(path))).sort() : [path];
+	return /[*?[]/.test(pattern) ? (await Array.fromAsync(glob(path))).toSorted() : [path];
 }
 
 async function readConfigFile(path: string): Promise<ConfigFile> {
@@ -52,7 +52,7 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
 			throw new KeelsonError('INVALID_ARGUMENT', `config ${path} has ${size} bytes, the limit is ${SIZE_MAX_BYTES}`);
 		}
 		const text = await readFile(path, 'utf8');
-		return {path, text, ...inNewestFormat(parse(text) as Table, path)};
+		return {path, text, ...inNewestFormat(parse(text), path)};
 	} catch (error) {
 		if (error instanceof TomlError) {
 			const [what] = error.message.split('\n');
@@ -69,7 +69,7 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
 function inNewestFormat(table: Table, path: string): Pick<ConfigFile, 'version' | 'table' | 'moved'> {
 	const version = table['version'] ?? configVersion;
 	if (typeof version !== 'number' || !Number.isInteger(version) || version < 1 || version > configVersion) {
-		throw new KeelsonError('INVALID_ARGUMENT', `config ${path} has version ${String(version)}, this daemon reads 1 to ${configVersion}`);
+		throw new KeelsonError('INVALID_ARGUMENT', `config ${path} has version ${JSON.stringify(version)}, this daemon reads 1 to ${configVersion}`);
 	}
 	if (!isTable(table['plugins'])) {
 		return {version, table, moved: []};
@@ -77,7 +77,7 @@ function inNewestFormat(table: Table, path: string): Pick<ConfigFile, 'version' 
 	const moved: {to: string[]; from: string[]}[] = [];
 	const {plugins, ...top} = table;
 	const newest: Table = {...top, plugins: {}};
-	for (const [id, value] of Object.entries(plugins as Table)) {
+	for (const [id, value] of Object.entries(plugins)) {
 		const from = ['plugins', id];
 		const tos = isTable(value) ? destinations(id, value, version) : [{to: from, value, from}];
 		for (const {to, value: part, from: source} of tos) {

@@ -14,12 +14,14 @@ export interface Diagnosis {
 	readonly problems: ReadonlyMap<Plugin, KeelsonError>;
 	/** Modules and plugins that are not in `order` since they cannot be used. */
 	readonly failures: Loaded['failures'];
+	/** What `required_plugins` has, and the plugins of `order` that it means. */
+	readonly required: ReadonlyMap<string, readonly Plugin[]>;
 	/** What is in the files and nobody here knows. */
 	readonly unknown: readonly string[];
 }
 
 export async function diagnose(config: Config, {plugins, failures, origins}: Loaded): Promise<Diagnosis> {
-	const {disabled_plugins: disabled} = config.daemon;
+	const {disabled_plugins: disabled, required_plugins: wanted} = config.daemon;
 	const {order, reasons, duplicates} = planBoot(plugins.filter((each) => !isNamed(each, disabled)), plugins.filter((each) => isNamed(each, disabled)));
 	const {tables, unknown} = await config.check(plugins);
 	const whereOf = async (plugin: Plugin): Promise<string> => {
@@ -39,9 +41,12 @@ export async function diagnose(config: Config, {plugins, failures, origins}: Loa
 		const message = `plugin ${plugin.id}${await whereOf(plugin)} is left out: the one${await whereOf(first)} has the same id`;
 		return {id: plugin.id, error: new KeelsonError('ALREADY_EXISTS', message)};
 	}));
-	const strangers = disabled.filter((name) => !plugins.some((plugin) => isNamed(plugin, [name])));
-	const nobody = await Promise.all(strangers.map(async (name) => `no plugin ${name} is here to disable${await config.atItem('disabled_plugins', name)}`));
-	return {order, tables, problems, failures: [...failures, ...twice], unknown: [...unknown, ...nobody]};
+	const required = new Map(wanted.map((name) => [name, order.filter((each) => isNamed(each, [name]) || each.aliases?.includes(name) === true)]));
+	const nobody = [
+		...disabled.filter((name) => !plugins.some((plugin) => isNamed(plugin, [name]))).map((name) => ['disabled_plugins', name] as const),
+		...wanted.filter((name) => required.get(name)?.length === 0).map((name) => ['required_plugins', name] as const),
+	].map(async ([key, name]) => `${key} names ${name}${await config.atItem(key, name)}, which is ${key === 'required_plugins' && disabled.includes(name) ? 'disabled' : 'not here'}`);
+	return {order, tables, problems, failures: [...failures, ...twice], required, unknown: [...unknown, ...await Promise.all(nobody)]};
 }
 
 /** Whether a list of config.toml has the plugin, by its id or by the last part of it. */

@@ -80,7 +80,6 @@ class Graph {
 	}
 }
 
-/** The plugins that provide a contract. */
-export function providersOf(type: string, plugins: readonly Plugin[]): Plugin[] {
+function providersOf(type: string, plugins: readonly Plugin[]): Plugin[] {
 	return plugins.filter(({provides}) => provides.type === type);
 }

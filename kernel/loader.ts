@@ -4,8 +4,11 @@ import {dirname, isAbsolute, join} from 'node:path';
 import {getuid} from 'node:process';
 import {fileURLToPath, pathToFileURL} from 'node:url';
 import type {Config, ModuleName} from './config.ts';
+import {within} from './deadline.ts';
 import {KeelsonError} from './errors.ts';
 import {pluginApi, pluginApiOf, type Plugin} from './plugin.ts';
+
+const LOAD_TIMEOUT_MS = 10_000;
 
 /** A module, or one plugin of it, that cannot be used. */
 export interface LoadFailure {
@@ -38,7 +41,8 @@ export async function loadModules(config: Config): Promise<Required<Loaded>> {
 			}
 			seen.add(path);
 			await refuseUnsafe(path, module);
-			return await pluginsOf(await import(pathToFileURL(path).href) as object, fail);
+			const late = (): Error => new KeelsonError('DEADLINE_EXCEEDED', `it has not loaded after ${LOAD_TIMEOUT_MS} ms: it waits at its top level`);
+			return await pluginsOf(await within(import(pathToFileURL(path).href) as Promise<object>, LOAD_TIMEOUT_MS, late), fail);
 		} catch (error) {
 			await fail('', `cannot be loaded: ${describe(error)}`, error);
 			return [];

@@ -53,7 +53,7 @@ export class LineLogger implements Logger {
 		}
 		const all = Object.entries({...this.#fields, ...fields}).filter(([, value]) => value !== undefined);
 		const head = {time: new Date().toISOString(), level: level === 'warn' ? 'warning' : level, msg: message};
-		const entries = all.sort(([a], [b]) => a < b ? -1 : 1).map(([key, value]) => [key, plain(value)] as const);
+		const entries = all.toSorted(([a], [b]) => a < b ? -1 : 1).map(([key, value]) => [key, plain(value)] as const);
 		write(`${format === 'json' ? JSON.stringify({...Object.fromEntries(entries), ...head}) : textLine({...head, ...Object.fromEntries(entries)})}\n`);
 	}
 }

@@ -146,9 +146,9 @@ test.serial('`config check` prints each problem on a line, with its place', asyn
 	const {code, output} = await room.run([...args, 'config', 'check']);
 	t.is(code, 1);
 	const mine = output.split('\n').filter((line) => line.includes(room.path) || line.includes('io.test'));
-	t.deepEqual(mine.sort(), [
+	t.deepEqual(mine.toSorted(), [
 		`config of plugin io.test.b.v1.it: key size (${file}:4:1) is "big": Invalid input: expected number, received string`,
-		`no plugin nobody is here to disable (${file}:2:21)`,
+		`disabled_plugins names nobody (${file}:2:21), which is not here`,
 		`plugin io.test.a.v1.it of module ./a.ts (${file}:1:12) cannot start: nothing provides io.test.x.v1`,
 		`plugin io.test.b.v1.it has no key sise (${file}:5:1)`,
 		`plugin io.test.b.v1.it of module ./c.ts (${file}:1:30) is left out: the one of module ./b.ts (${file}:1:21) has the same id`,
@@ -190,6 +190,24 @@ test.serial('the daemon is ready within 2 s with thirty plugins', async (t) => {
 	await daemon.prints('keelsond is ready');
 	const seconds = Number(/plugins=\d+ seconds=(?<seconds>\S+)/.exec(daemon.output)?.groups?.['seconds']);
 	t.true(seconds < 2, `${seconds} s`);
+});
+
+test.serial('the daemon takes the score for the out-of-memory killer and the temporary directory that are configured', async (t) => {
+	await using room = await Room.make();
+	const init = 'log.info(`TMPDIR is ${process.env.TMPDIR}`); return {};';
+	const daemon = room.start(await configWith(room, {'a.ts': moduleOf({id: 'io.test.a.v1.it', init})}, `oom_score = 7\ntemp = "${room.path}/tmp"`));
+	await daemon.prints('keelsond is ready');
+	t.is(await readFile(`/proc/${daemon.pid}/oom_score_adj`, 'utf8'), '7\n');
+	t.true(daemon.output.includes(`TMPDIR is ${room.path}/tmp`));
+	t.true((await readdir(room.path)).includes('tmp'));
+});
+
+test.serial('a required plugin that fails, or is not there, keeps the daemon from starting', async (t) => {
+	await using room = await Room.make();
+	const {code, output} = await room.run(await configWith(room, {'a.ts': moduleOf({id: 'io.test.a.v1.it', init: 'throw new Error("no luck");'})}, 'required_plugins = ["it", "io.test.b.v1.it"]'));
+	t.is(code, 1);
+	const file = `${room.path}/config.toml`;
+	t.true(output.endsWith(`keelsond: required plugins did not start: it (${file}:2:21): no luck; io.test.b.v1.it (${file}:2:27): no module provides it, or it is disabled\n`), output);
 });
 
 test.serial('the launcher works through a link, and from within a dependent package', async (t) => {

@@ -54,14 +54,21 @@ test('a module that is not there, or no module, is named with its place, and kee
 	t.regex(of('no-such-package'), /\(\/config\.toml:3:\d+\) cannot be loaded: Cannot find package 'no-such-package'/);
 });
 
+test('a module that never finishes loading is given up', async (t) => {
+	await using room = await Room.make();
+	await room.write('slow.js', 'await new Promise((done) => { setTimeout(done, 30_000).unref(); });');
+	const {messages} = await load(room, ['./slow.js']);
+	t.deepEqual(messages, ['module ./slow.js (/config.toml:3:12) cannot be loaded: it has not loaded after 10000 ms: it waits at its top level']);
+});
+
 test('a plugin that was made for another kernel, or has a foreign id, is named with its module', async (t) => {
 	await using room = await Room.make();
 	await room.write('old.ts', `export const plugin = {[Symbol.for('io.keelson.plugin')]: 99, id: 'io.test.old.v1.it'};`);
 	await room.write('odd.ts', good.replace('io.test.a.v1.it', 'io.test.b.v1.it'));
 	const {ids, failures, messages} = await load(room, ['./old.ts', './odd.ts']);
 	t.deepEqual(ids, []);
-	t.deepEqual(failures.map(({id}) => id).sort(), ['io.test.b.v1.it', 'io.test.old.v1.it']);
-	t.deepEqual(messages.sort(), [
+	t.deepEqual(failures.map(({id}) => id).toSorted(), ['io.test.b.v1.it', 'io.test.old.v1.it']);
+	t.deepEqual(messages.toSorted(), [
 		'plugin io.test.b.v1.it of module ./odd.ts (/config.toml:3:23) provides io.test.a.v1, with which its id must begin',
 		'plugin io.test.old.v1.it of module ./old.ts (/config.toml:3:12) was made for plugin API 99, this kernel has 1',
 	]);
@@ -78,7 +85,7 @@ test('a module that others may write is refused, and so is one below a directory
 	await chmod(`${room.path}/sticky`, 0o1777);
 	const {ids, messages} = await load(room, ['./open.ts', './link.ts', './open/inner', './sticky/inner']);
 	t.deepEqual(ids, ['io.test.a.v1.it']);
-	t.deepEqual(messages.sort(), [
+	t.deepEqual(messages.toSorted(), [
 		'module ./link.ts (/config.toml:3:24) cannot be loaded: /other/open.ts is writable by everyone (mode 622)',
 		'module ./open.ts (/config.toml:3:12) cannot be loaded: /open.ts is writable by everyone (mode 646)',
 		'module ./open/inner (/config.toml:3:36) cannot be loaded: /open is writable by everyone (mode 777)',
@@ -91,7 +98,7 @@ test('a module of a user who is neither root nor the daemon is refused', async (
 	await room.write('dir/plugin.ts', good);
 	await chown(path, 12_345, 0);
 	await chown(`${room.path}/dir`, 12_345, 0);
-	t.deepEqual((await load(room, ['./foreign.ts', './dir'])).messages.sort(), [
+	t.deepEqual((await load(room, ['./foreign.ts', './dir'])).messages.toSorted(), [
 		`module ./dir (/config.toml:3:27) cannot be loaded: /dir is owned by user 12345, neither root nor the daemon's user 0`,
 		`module ./foreign.ts (/config.toml:3:12) cannot be loaded: /foreign.ts is owned by user 12345, neither root nor the daemon's user 0`,
 	]);

@@ -22,7 +22,7 @@ export interface Options {
 /** A plugin that provides `io.test.<kind>.v1`. */
 export function plugin(kind: string, {requires = {}, name = 'it', config = z.strictObject({}), init = () => kind, ...more}: Options = {}): Plugin {
 	const id = `io.test.${kind}.v1.${name}` as const;
-	return definePlugin({id, provides: contract(`io.test.${kind}.v1`).for<unknown>(), requires, config, init: init as () => unknown, ...more});
+	return definePlugin({id, provides: contract(`io.test.${kind}.v1`).for<unknown>(), requires, config, init, ...more});
 }
 
 /** Boots plugins in a room; `lines` has what was logged. */
