@@ -9,6 +9,8 @@ import type {Flags} from './keelsond.ts';
 /** Serves until a signal; resolves with the exit status. */
 export async function serve(flags: Flags): Promise<number> {
 	const signal = stopSignal();
+	const binary = takeFromEnvironment('KEELSOND_BINARY') ?? process.argv[1] ?? '';
+	const manager = takeFromEnvironment('NOTIFY_SOCKET');
 	const [config, {version, revision}] = await Promise.all([configFrom(flags), facts()]);
 	const {root, state, temp, oom_score: oomScore, debug: {level, format}} = config.daemon;
 	const log = new LineLogger({
@@ -38,15 +40,14 @@ export async function serve(flags: Flags): Promise<number> {
 		await writeFile('/proc/self/oom_score_adj', String(oomScore));
 	}
 	const loaded = await loadModules(config);
-	const binary = process.env['KEELSOND_BINARY'] ?? process.argv[1] ?? '';
 	try {
 		await using running = await boot({loaded, config, log, version, revision, binary, signal});
 		const started = running.status.plugins().filter((plugin) => plugin.state === 'started').length;
 		log.info('keelsond is ready', {address: config.daemon.grpc.address, plugins: started, seconds: Number(process.uptime().toFixed(3))});
-		await notify('READY=1', log);
+		await notify(manager, 'READY=1', log);
 		await aborted(signal);
 		log.info('keelsond stops');
-		await notify('STOPPING=1', log);
+		await notify(manager, 'STOPPING=1', log);
 	} catch (error) {
 		if (!signal.aborted) {
 			throw error;
@@ -86,9 +87,15 @@ async function makeDirectory(path: string, mode: number): Promise<void> {
 	await chmod(path, mode);
 }
 
+// Processes that the daemon starts must not take for theirs what was meant for it: runc would hand NOTIFY_SOCKET to containers.
+function takeFromEnvironment(name: string): string | undefined {
+	const value = process.env[name];
+	delete process.env[name];
+	return value;
+}
+
 /** Tells the service manager that waits, if one does, how the daemon stands. */
-async function notify(state: string, log: LineLogger): Promise<void> {
-	const socket = process.env['NOTIFY_SOCKET'];
+async function notify(socket: string | undefined, state: string, log: LineLogger): Promise<void> {
 	if (socket === undefined || socket === '') {
 		return;
 	}

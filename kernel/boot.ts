@@ -103,7 +103,7 @@ class Kernel implements Running {
 		for (const [name, plugins] of required) {
 			const bad = plugins.map(({id}) => this.status.get(id)).find(({state}) => state !== 'started');
 			if (bad !== undefined || plugins.length === 0) {
-				const place = await this.#options.config.atItem('required_plugins', name);
+				const place = await this.#options.config.places.ofItem('required_plugins', name);
 				reasons.push(`${name}${place}: ${bad?.error?.message ?? 'no module provides it, or it is disabled'}`);
 			}
 		}

@@ -11,10 +11,10 @@ export class Places {
 	}
 
 	/**
-	 * The place of a key as `file:line:column`, columns from 1: in the last file that has it, since that one counts. Of a key
-	 * that stands nowhere (a default, a flag) the nearest table above it; undefined when there is none either.
+	 * The place of a key as ` (file:line:column)`, columns from 1: in the last file that has it, since that one counts. Of a key
+	 * that stands nowhere (a default, a flag) the nearest table above it; empty when there is none either.
 	 */
-	async of(path: readonly PropertyKey[], files = this.#files): Promise<string | undefined> {
+	async of(path: readonly PropertyKey[], files = this.#files): Promise<string> {
 		let best: {depth: number; place: string} | undefined;
 		for (const file of files) {
 			const keys = await this.#keysOf(file);
@@ -27,14 +27,14 @@ export class Places {
 				}
 			}
 		}
-		return best?.place;
+		return best === undefined ? '' : ` (${best.place})`;
 	}
 
 	/** The place of an item of an array at the top, which is united from all files. */
-	async ofItem(key: string, item: string, path?: string): Promise<string | undefined> {
+	async ofItem(key: string, item: string, path?: string): Promise<string> {
 		const list = (file: ConfigFile): unknown[] => Array.isArray(file.table[key]) ? file.table[key] : [];
 		const file = this.#files.find((each) => (path ?? each.path) === each.path && list(each).includes(item));
-		return file && this.of([key, list(file).indexOf(item)], [file]);
+		return file === undefined ? '' : this.of([key, list(file).indexOf(item)], [file]);
 	}
 
 	async #keysOf(file: ConfigFile): Promise<readonly Key[]> {

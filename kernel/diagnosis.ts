@@ -1,4 +1,5 @@
-import type {Checked, Config} from './config.ts';
+import type {Checked} from './config-check.ts';
+import type {Config} from './config.ts';
 import {KeelsonError} from './errors.ts';
 import {planBoot} from './graph.ts';
 import type {Loaded} from './loader.ts';
@@ -26,7 +27,7 @@ export async function diagnose(config: Config, {plugins, failures, origins}: Loa
 	const {tables, unknown} = await config.check(plugins);
 	const whereOf = async (plugin: Plugin): Promise<string> => {
 		const module = origins?.get(plugin);
-		return module === undefined ? '' : ` of module ${module.name}${await config.atItem('modules', module.name, module.file)}`;
+		return module === undefined ? '' : ` of module ${module.name}${await config.places.ofItem('modules', module.name, module.file)}`;
 	};
 	const problems = new Map<Plugin, KeelsonError>();
 	for (const plugin of order) {
@@ -45,7 +46,7 @@ export async function diagnose(config: Config, {plugins, failures, origins}: Loa
 	const nobody = [
 		...disabled.filter((name) => !plugins.some((plugin) => isNamed(plugin, [name]))).map((name) => ['disabled_plugins', name] as const),
 		...wanted.filter((name) => required.get(name)?.length === 0).map((name) => ['required_plugins', name] as const),
-	].map(async ([key, name]) => `${key} names ${name}${await config.atItem(key, name)}, which is ${key === 'required_plugins' && disabled.includes(name) ? 'disabled' : 'not here'}`);
+	].map(async ([key, name]) => `${key} names ${name}${await config.places.ofItem(key, name)}, which is ${key === 'required_plugins' && disabled.includes(name) ? 'disabled' : 'not here'}`);
 	return {order, tables, problems, failures: [...failures, ...twice], required, unknown: [...unknown, ...await Promise.all(nobody)]};
 }
 

@@ -30,7 +30,7 @@ export async function loadModules(config: Config): Promise<Required<Loaded>> {
 	const failures: LoadFailure[] = [];
 	const plugins = await Promise.all(config.modules.map(async (module) => {
 		const fail = async (id: string, reason: string, cause?: unknown): Promise<void> => {
-			const place = await config.atItem('modules', module.name, module.file);
+			const place = await config.places.ofItem('modules', module.name, module.file);
 			const message = `${id === '' ? '' : `plugin ${id} of `}module ${module.name}${place} ${reason}`;
 			failures.push({id: id || `io.keelson.module.v1.${module.name}`, error: new KeelsonError('FAILED_PRECONDITION', message, {cause})});
 		};

@@ -233,6 +233,6 @@ test('a wrong key fails its plugin alone, and an unknown one is dropped', async 
 	t.deepEqual(statesOf(running.status), ['a.it failed', 'b.it started']);
 	t.deepEqual(seen, {size: 1});
 	t.is(errorOf(running.status, 'io.test.a.v1.it'), 'config of plugin io.test.a.v1.it: key size is "big": Invalid input: expected number, received string');
-	t.regex(lines.join(''), /plugin io\.test\.b\.v1\.it has no key sise/);
+	t.regex(lines.join(''), /key sise is unknown to plugin io\.test\.b\.v1\.it/);
 	await running[Symbol.asyncDispose]();
 });

@@ -1,7 +1,7 @@
 import test from 'ava';
 import * as z from 'zod';
 import {Config} from '../../kernel/config.ts';
-import type {Plugin} from '../../kernel/index.ts';
+import {contract, definePlugin, type Plugin} from '../../kernel/index.ts';
 import {plugin} from './plugins.ts';
 import {Room} from './room.ts';
 
@@ -75,11 +75,11 @@ test('unknown keys and tables are named with file, line and column', async (t) =
 	t.deepEqual(tables.get(one)?.value, {size: 1, inner: {good: 1}, rows: [{good: 1}, {good: 0}]});
 	const main = `${room.path}/main.toml`;
 	t.deepEqual(unknown, [
-		`the daemon has no key adress (${main}:4:3)`,
-		`the daemon has no key foo (${main}:2:1)`,
-		`plugin io.test.a.v1.it has no key bad (${main}:8:20)`,
-		`plugin io.test.a.v1.it has no key bad (${main}:12:1)`,
-		`plugin io.test.a.v1.it has no key sise (${main}:7:3)`,
+		`key adress (${main}:4:3) is unknown to the daemon`,
+		`key foo (${main}:2:1) is unknown to the daemon`,
+		`key bad (${main}:8:20) is unknown to plugin io.test.a.v1.it`,
+		`key bad (${main}:12:1) is unknown to plugin io.test.a.v1.it`,
+		`key sise (${main}:7:3) is unknown to plugin io.test.a.v1.it`,
 		`no plugin io.test.none.v1.it is here to read its table (${room.path}/sub.toml:2:3)`,
 		`no plugin short is here to read its table (${room.path}/sub.toml:4:2)`,
 	]);
@@ -118,7 +118,7 @@ test('format 1 calls plugins by the last part of their id, and keeps the place o
 	const one = plugin('a', {aliases: ['io.other.a.v1.bolt'], config: z.strictObject({size: z.number(), policy: z.string()})});
 	t.deepEqual(await tableOf(config, one), {size: 1, policy: 'x'});
 	const {unknown} = await config.check([one]);
-	t.deepEqual(unknown, [`plugin io.test.a.v1.it has no key more (${room.path}/main.toml:7:2)`, `no plugin cri is here to read its table (${room.path}/main.toml:6:2)`]);
+	t.deepEqual(unknown, [`key more (${room.path}/main.toml:7:2) is unknown to plugin io.test.a.v1.it`, `no plugin cri is here to read its table (${room.path}/main.toml:6:2)`]);
 });
 
 test('servers have tables of their own until format 3 and are plugins since 4: both say the same', async (t) => {
@@ -131,7 +131,16 @@ test('servers have tables of their own until format 3 and are plugins since 4: b
 	t.deepEqual(old.daemon.ttrpc, {address: '/a.ttrpc', uid: 3, gid: 0});
 	t.deepEqual(newer.daemon.ttrpc, {address: '/a.ttrpc', uid: 0, gid: 0});
 	const {unknown} = await newer.check([]);
-	t.deepEqual(unknown, [`the daemon has no key tcp_adress (${room.path}/main.toml:7:1)`]);
+	t.deepEqual(unknown, [`key tcp_adress (${room.path}/main.toml:7:1) is unknown to the daemon`]);
+});
+
+test('the table of a server belongs to the daemon and to its plugin: a key counts as known when either knows it', async (t) => {
+	await using room = await Room.make();
+	const config = await load(room, {'main.toml': '[grpc]\naddress = "/a"\nuid = 3\nmode = 1\nsise = 1'});
+	const schema = z.strictObject({address: z.string(), mode: z.number()});
+	const server = definePlugin({id: 'io.containerd.server.v1.grpc', provides: contract('io.containerd.server.v1').for(), requires: {}, config: schema, init() {}});
+	t.deepEqual(await tableOf(config, server), {address: '/a', mode: 1});
+	t.deepEqual((await config.check([server])).unknown, [`key sise (${room.path}/main.toml:5:1) is unknown to the daemon and plugin io.containerd.server.v1.grpc`]);
 });
 
 test('tables of aliases count for a plugin, below its own', async (t) => {
@@ -149,7 +158,7 @@ test('a key of a table that several plugins read is unknown when none of them kn
 	const plugins = [plugin('a', {aliases, config: z.strictObject({a: z.number()})}), plugin('b', {aliases, config: z.strictObject({b: z.number()})})];
 	const {unknown, tables} = await config.check(plugins);
 	t.deepEqual(plugins.map((each) => tables.get(each)?.value), [{a: 1}, {b: 1}]);
-	t.deepEqual(unknown, [`plugin io.test.a.v1.it and io.test.b.v1.it has no key c (${room.path}/main.toml:4:1)`]);
+	t.deepEqual(unknown, [`key c (${room.path}/main.toml:4:1) is unknown to plugin io.test.a.v1.it and plugin io.test.b.v1.it`]);
 });
 
 test('a key that the last of several files has wrong is looked for there', async (t) => {

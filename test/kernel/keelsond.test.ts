@@ -84,6 +84,7 @@ s.settimeout(20)
 s.bind(sys.argv[1].replace("@", "\\0"))
 print("bound", flush=True)
 for i in range(2): print(s.recv(4096).decode(), flush=True)`;
+	const config = await configWith(room, {'a.ts': moduleOf({id: 'io.test.a.v1.it', init: 'log.info(`it sees ${process.env.NOTIFY_SOCKET}`); return {};'})});
 	for (const name of [join(room.path, 'notify.sock'), `@keelson-test-${process.pid}`]) {
 		const python = spawn('python3', ['-c', listener, name], {stdio: ['ignore', 'pipe', 'inherit']});
 		try {
@@ -91,8 +92,9 @@ for i in range(2): print(s.recv(4096).decode(), flush=True)`;
 			const closed = once(python, 'close');
 			python.stdout.setEncoding('utf8').on('data', (text: string) => chunks.push(text));
 			await once(python.stdout, 'data');
-			const daemon = room.start(['--config', '/dev/null'], {NOTIFY_SOCKET: name});
+			const daemon = room.start(config, {NOTIFY_SOCKET: name});
 			await daemon.prints('keelsond is ready');
+			await daemon.prints('it sees undefined');
 			daemon.kill('SIGTERM');
 			t.is(await daemon.ended, 0);
 			await closed;
@@ -132,7 +134,7 @@ test.serial('under `strict` an unknown key is an error', async (t) => {
 	await using room = await Room.make();
 	const {code, output} = await room.run(await configWith(room, {}, 'strict = true\nfoo = 1'));
 	t.is(code, 1);
-	t.regex(output, /keelsond: config is strict, and the daemon has no key foo \(.*config\.toml:3:1\)\n$/);
+	t.regex(output, /keelsond: config is strict, and key foo \(.*config\.toml:3:1\) is unknown to the daemon\n$/);
 });
 
 test.serial('`config check` prints each problem on a line, with its place', async (t) => {
@@ -149,8 +151,8 @@ test.serial('`config check` prints each problem on a line, with its place', asyn
 	t.deepEqual(mine.toSorted(), [
 		`config of plugin io.test.b.v1.it: key size (${file}:4:1) is "big": Invalid input: expected number, received string`,
 		`disabled_plugins names nobody (${file}:2:21), which is not here`,
+		`key sise (${file}:5:1) is unknown to plugin io.test.b.v1.it`,
 		`plugin io.test.a.v1.it of module ./a.ts (${file}:1:12) cannot start: nothing provides io.test.x.v1`,
-		`plugin io.test.b.v1.it has no key sise (${file}:5:1)`,
 		`plugin io.test.b.v1.it of module ./c.ts (${file}:1:30) is left out: the one of module ./b.ts (${file}:1:21) has the same id`,
 	]);
 });
