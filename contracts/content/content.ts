@@ -63,7 +63,7 @@ export interface ContentWriter extends AsyncDisposable {
 	truncate(size: number): Promise<void>;
 	/**
 	 * Makes the blob visible and durable: its bytes, then its name. Resolves to its digest. Rejects with ALREADY_EXISTS when the blob was
-	 * here already (the ingest is gone, the blob stands), with FAILED_PRECONDITION when size or digest differ (the ingest is kept).
+	 * here already (the ingest is gone, the blob stands, and the message names its digest), with FAILED_PRECONDITION when size or digest differ (the ingest is kept).
 	 */
 	commit(options?: CommitOptions): Promise<Digest>;
 }

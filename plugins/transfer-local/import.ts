@@ -1,0 +1,94 @@
+import type {ImageInfo} from '../../contracts/metadata/metadata.ts';
+import type {Descriptor} from '../../contracts/oci/descriptor.ts';
+import type {Digest} from '../../contracts/oci/digest.ts';
+import {isIndex, isManifest, mediaTypes} from '../../contracts/oci/media-type.ts';
+import type {ImportEnd, StoreEnd} from '../../contracts/transfer/transfer.ts';
+import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
+import {choosePlatforms} from './choose-platforms.ts';
+import {dockerImages} from './docker-archive.ts';
+import {importedNames} from './image-names.ts';
+import {keepArchive} from './keep-archive.ts';
+import {childLabels, parseChildren, refKey, type Children} from './manifest.ts';
+import {readDocument} from './read-document.ts';
+import {saveImage} from './save-image.ts';
+import type {Job} from './transfer.ts';
+import {unpackTargets} from './unpack-targets.ts';
+import {unpackImage} from './unpack.ts';
+
+/** An OCI layout or docker-archive becomes blobs, then images with the names that it gives them. */
+export async function importArchive(job: Job, source: ImportEnd, destination: StoreEnd): Promise<readonly ImageInfo[]> {
+	job.report('Importing');
+	const archive = await keepArchive(job, source);
+	const roots = archive.index === undefined ? await dockerImages(job, archive, source) : parseChildren(archive.index, indexDescriptor).manifests;
+	if (roots.length === 0) {
+		throw new KeelsonError('INVALID_ARGUMENT', 'archive has neither an index.json nor a manifest.json that names an image');
+	}
+	const images: ImageInfo[] = [];
+	for (const root of roots) {
+		if (!await keepTree(job, destination, root)) {
+			throw new KeelsonError('NOT_FOUND', `archive lacks ${root.digest}, which its index names: not found`);
+		}
+		const {annotations: _annotations, platform: _platform, ...target} = root;
+		for (const name of importedNames(root, destination)) {
+			images.push(await saveImage(job, {name, labels: destination.labels ?? {}, target}));
+			job.report('saved', name, {descriptor: target});
+		}
+	}
+	job.report('Completed import');
+	return images;
+}
+
+const indexDescriptor: Descriptor = {mediaType: mediaTypes.ociIndex, digest: `sha256:${'0'.repeat(64)}`, size: 0};
+
+/** Labels a tree of documents, and unpacks what is asked for. False when the root is not here; parts of other platforms may be missing. */
+async function keepTree(job: Job, destination: StoreEnd, descriptor: Descriptor): Promise<boolean> {
+	if (!isIndex(descriptor.mediaType) && !isManifest(descriptor.mediaType)) {
+		return isHere(job, descriptor.digest);
+	}
+	const children = await childrenOf(job, descriptor);
+	if (children === undefined) {
+		return false;
+	}
+	const wanted = new Set(choosePlatforms(children.manifests, {platforms: destination.platforms ?? [], limit: destination.manifestLimit ?? 0}));
+	const here = new Set<Digest>();
+	for (const manifest of children.manifests) {
+		if (await keepTree(job, wanted.has(manifest) ? destination : {...destination, unpacks: []}, manifest)) {
+			here.add(manifest.digest);
+		}
+	}
+	for (const {digest} of [...children.layers, ...children.config === undefined ? [] : [children.config]]) {
+		if (await isHere(job, digest)) {
+			here.add(digest);
+		}
+	}
+	const labels = childLabels(children, digest => here.has(digest));
+	await job.scope.content.update(descriptor.digest, labels, Object.keys(labels).map(name => `labels.${name}`));
+	const isComplete = children.layers.every(({digest}) => here.has(digest));
+	for (const target of isComplete ? await unpackTargets(job, destination, {descriptor, children}) : []) {
+		await unpackImage(job, target, {children, parents: [refKey(descriptor)], arrival: async () => undefined});
+	}
+	return true;
+}
+
+async function childrenOf(job: Job, descriptor: Descriptor): Promise<Children | undefined> {
+	try {
+		return parseChildren(await readDocument(job, descriptor), descriptor);
+	} catch (error) {
+		if (isKeelsonError(error, 'NOT_FOUND')) {
+			return undefined;
+		}
+		throw error;
+	}
+}
+
+async function isHere(job: Job, digest: Digest): Promise<boolean> {
+	try {
+		await job.scope.content.info(digest);
+		return true;
+	} catch (error) {
+		if (isKeelsonError(error, 'NOT_FOUND')) {
+			return false;
+		}
+		throw error;
+	}
+}
