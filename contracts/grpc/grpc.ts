@@ -35,6 +35,8 @@ export interface GrpcService {
 	readonly methods: readonly Method[];
 	/** Also served to shims over ttrpc. */
 	readonly ttrpc?: boolean;
+	/** Unary methods that wait for something to happen: like streams, they are cut at once when the daemon stops. */
+	readonly waits?: readonly string[];
 }
 
 export const GrpcService = contract('io.containerd.grpc.v1').for<GrpcService>();
@@ -67,7 +69,7 @@ type HandlerOf<M extends MethodDefinition> = M['requestStream'] extends true
 export type HandlersOf<D extends ServiceDefinition> = {readonly [Name in keyof D['methods']]?: HandlerOf<D['methods'][Name]>};
 
 /** Joins a generated definition with handlers whose types follow from it. */
-export function grpcService<const D extends ServiceDefinition>(definition: D, handlers: HandlersOf<D>, options: {readonly ttrpc?: boolean} = {}): GrpcService {
+export function grpcService<const D extends ServiceDefinition>(definition: D, handlers: HandlersOf<D>, options: Pick<GrpcService, 'ttrpc' | 'waits'> = {}): GrpcService {
 	const methods = Object.entries(definition.methods).flatMap(([key, method]): Method[] => {
 		const handle = (handlers as Readonly<Record<string, unknown>>)[key];
 		if (handle === undefined) {
@@ -99,4 +101,10 @@ export function namespaceOf({headers}: CallContext): string {
 export function leaseOf({headers}: CallContext): string | undefined {
 	const lease = headers.get('containerd-lease');
 	return lease === '' ? undefined : lease;
+}
+
+/** What a Metadata scope is made for: the call's namespace, with its lease. Throws as namespaceOf does. */
+export function scopeOf(context: CallContext): {readonly namespace: string; readonly lease?: string} {
+	const lease = leaseOf(context);
+	return {namespace: namespaceOf(context), ...(lease === undefined ? {} : {lease})};
 }

@@ -1,0 +1,10 @@
+/** The listeners of this daemon: whoever needs clients to be able to come asks for it, and is started after it. */
+
+import {contract} from '../../kernel/contract.ts';
+
+export interface Server {
+	/** Where clients come in: paths of sockets, and `tcp://host:port`. */
+	readonly addresses: readonly string[];
+}
+
+export const Server = contract('io.containerd.server.v1').for<Server>();

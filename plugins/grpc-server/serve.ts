@@ -1,0 +1,46 @@
+import type {GrpcService} from '../../contracts/grpc/grpc.ts';
+import type {Server} from '../../contracts/grpc/server.ts';
+import type {Logger} from '../../kernel/log.ts';
+import {TtrpcServer} from '../../lib/ttrpc/server.ts';
+import {GrpcListener} from './grpc-listener.ts';
+import {OpenCalls} from './open-calls.ts';
+import type {Settings} from './settings.ts';
+import {listenTcp} from './tcp-socket.ts';
+import {ttrpcServiceOf} from './ttrpc-service.ts';
+import {listenUnix} from './unix-socket.ts';
+
+/** How long calls that have an end may take to it once the daemon stops. */
+const GRACE_MS = 1500;
+
+export interface ServeOptions {
+	readonly settings: Settings;
+	readonly services: readonly GrpcService[];
+	readonly log: Logger;
+	/** Aborts when the daemon stops: streams and waits are cut at once. */
+	readonly signal: AbortSignal;
+}
+
+/**
+ * Serves until disposed: then no connection is taken any more, what lasts is cut with UNAVAILABLE, other calls have a short grace, and the sockets
+ * are removed. Rejects with FAILED_PRECONDITION where another daemon listens.
+ */
+export async function serve({settings, services, log, signal}: ServeOptions): Promise<Server & AsyncDisposable> {
+	await using half = new AsyncDisposableStack();
+	const calls = new OpenCalls();
+	const cut = (): void => calls.cut();
+	signal.addEventListener('abort', cut, {once: true});
+	half.defer(() => signal.removeEventListener('abort', cut));
+	const grpc = half.use(new GrpcListener({services, calls, log, receiveMax: settings.receiveMax, sendMax: settings.sendMax}));
+	half.defer(() => calls.drain(GRACE_MS));
+	const addresses = [settings.grpc.address];
+	half.use(await listenUnix(settings.grpc.address, settings.grpc, socket => grpc.accept(socket)));
+	const ttrpc = half.use(new TtrpcServer({services: services.filter(each => each.ttrpc === true).map(each => ttrpcServiceOf(each, log))}));
+	addresses.push(settings.ttrpc.address);
+	half.use(await listenUnix(settings.ttrpc.address, settings.ttrpc, socket => void ttrpc.serve(socket)));
+	if (settings.tcp !== undefined) {
+		const tcp = half.use(await listenTcp(settings.tcp, socket => grpc.accept(socket)));
+		addresses.push(`tcp://${tcp.address}`);
+	}
+	const whole = half.move();
+	return {addresses, [Symbol.asyncDispose]: () => whole.disposeAsync()};
+}
