@@ -24,18 +24,22 @@ export class ConsoleSocket implements AsyncDisposable {
 
 	/** Listens at `path` with mode 0600. Rejects with ALREADY_EXISTS when a file is there, INVALID_ARGUMENT for a path over 107 bytes. */
 	static listen(path: string, watcher: DescriptorWatcher): ConsoleSocket {
-		const {socket, bind, listen, chmod} = functions();
+		const {socket, bind, listen, fchmod} = functions();
 		const address = toAddress(path);
 		const fd: number = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (fd === -1) {
 			throw lastError(`console socket at ${path}`);
 		}
 		try {
+			// Before it has a name: then nobody else can connect in between.
+			if (fchmod(fd, 0o600) === -1) {
+				throw lastError(`console socket at ${path}`);
+			}
 			if (bind(fd, address, address.length) === -1) {
 				const error = lastError(`console socket at ${path}`);
 				throw errnoOf(error) === 'EADDRINUSE' ? new KeelsonError('ALREADY_EXISTS', error.message, {cause: error.cause}) : error;
 			}
-			if (chmod(cString(path), 0o600) === -1 || listen(fd, 1) === -1) {
+			if (listen(fd, 1) === -1) {
 				throw lastError(`console socket at ${path}`);
 			}
 		} catch (error) {
@@ -104,5 +108,5 @@ const functions = bindings(libc => ({
 	bind: libc.func('int bind(int socket, const void *address, uint length)'),
 	listen: libc.func('int listen(int socket, int backlog)'),
 	accept4: libc.func('int accept4(int socket, void *address, void *length, int flags)'),
-	chmod: libc.func('int chmod(const char *path, uint mode)'),
+	fchmod: libc.func('int fchmod(int fd, uint mode)'),
 }));

@@ -27,7 +27,7 @@ export function parseMountTable(text: string): readonly MountEntry[] {
 export async function mountsUnder(path: string): Promise<readonly MountEntry[]> {
 	const prefix = path.endsWith('/') ? path : `${path}/`;
 	const table = parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'));
-	return table.filter(({mountPoint}) => mountPoint === path || mountPoint.startsWith(prefix)).reverse();
+	return table.filter(({mountPoint}) => mountPoint === path || mountPoint.startsWith(prefix)).toReversed();
 }
 
 // 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue

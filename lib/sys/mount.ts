@@ -50,7 +50,7 @@ export async function performMounts(mounts: readonly MountDescription[], root: s
 			done.push(path);
 		}
 	} catch (error) {
-		for (const path of done.reverse()) {
+		for (const path of done.toReversed()) {
 			await tryUnmount(path, UMOUNT.DETACH);
 		}
 		throw error;

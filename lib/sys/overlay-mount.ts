@@ -49,7 +49,7 @@ export function mountByConfiguration({source, target, flags, data}: OverlayMount
 		};
 		set('source', source);
 		for (const option of data) {
-			const [key = '', value] = splitOnce(option);
+			const [key, value] = splitOnce(option);
 			if (key === 'lowerdir' && value !== undefined) {
 				splitLayers(value).forEach(layer => set('lowerdir+', layer));
 			} else if (value !== undefined) {

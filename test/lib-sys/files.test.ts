@@ -41,7 +41,7 @@ test('names that are no UTF-8 are made, linked, renamed, read and removed as byt
 	t.is(statusAt(inner.fd, latin1).nlink, 2);
 	renameAt(inner.fd, latin1, inner.fd, 'plain', RENAME.NOREPLACE);
 	t.is(errnoOf(t.throws(() => renameAt(inner.fd, 'link', inner.fd, 'plain', RENAME.NOREPLACE))), 'EEXIST');
-	t.deepEqual(readdirSync(Buffer.concat([Buffer.from(`${dir.path}/`), latin1]), {encoding: 'buffer'}).map(String).sort(), ['link', 'plain']);
+	t.deepEqual(readdirSync(Buffer.concat([Buffer.from(`${dir.path}/`), latin1]), {encoding: 'buffer'}).map(String).toSorted(), ['link', 'plain']);
 	unlinkAt(inner.fd, 'link');
 	unlinkAt(inner.fd, 'plain');
 	removeDirectoryAt(at.fd, latin1);
@@ -100,7 +100,7 @@ test('attributes have bytes for values, on links and below directory handles', a
 	t.deepEqual(getAttribute(Buffer.from(`${dir.path}/file`), 'trusted.large'), large);
 	setAttribute(opened.fd, 'trusted.empty', new Uint8Array(0));
 	t.deepEqual(getAttribute(opened.fd, 'trusted.empty'), Buffer.alloc(0));
-	t.deepEqual(listAttributes(opened.fd).map(String).sort(), ['security.capability', 'trusted.empty', 'trusted.large']);
+	t.deepEqual(listAttributes(opened.fd).map(String).toSorted(), ['security.capability', 'trusted.empty', 'trusted.large']);
 });
 
 test('a lock is held by one open file until it is closed', async t => {
