@@ -106,7 +106,7 @@ async function writeBlob(job: Job, archive: Pack, blob: Descriptor): Promise<voi
 			await Promise.race([once(entry, 'drain'), promise]);
 		}
 	}
-	entry.end();
+	entry.end(undefined);
 	await promise;
 	job.report('exported', refKey(blob), {descriptor: blob, progress: blob.size, total: blob.size});
 }
