@@ -27,7 +27,7 @@ test('an image of a real registry resolves, and its bytes come whole or from an 
 	t.is(digestOf(bytes), repository.descriptor.digest);
 	const {layers: [first]} = JSON.parse(bytes.toString()) as {layers: Descriptor[]};
 	const whole = await read(repository.open(first as Descriptor));
-	t.is<Digest | undefined>(digestOf(whole), first?.digest);
+	t.true(digestOf(whole) === first?.digest);
 	t.deepEqual(await read(repository.open(first as Descriptor, {offset: 1000})), whole.subarray(1000));
 	t.deepEqual(await repository.referrers(repository.descriptor.digest), []);
 	await t.throwsAsync(client.resolve(busybox.replace(':latest', ':never')), {code: 'NOT_FOUND'});
