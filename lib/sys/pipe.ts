@@ -1,22 +1,23 @@
 import {bindings, lastError} from './libc.ts';
 
-/**
- * A new pipe, closed on exec; both ends are the caller's to close.
- *
- * @param bytes its room, as far as the system grants it to us; 0 leaves the default of 64 KiB
- * @returns the end to read, and the end to write
- */
-export function makePipe(bytes = 0): readonly [number, number] {
+/** Both ends are closed on exec, and the owner's to close. */
+export interface Pipe {
+	readonly reader: number;
+	readonly writer: number;
+}
+
+/** pipe2(2). @param bytes its room, as far as the system grants it to us; 0 leaves the default of 64 KiB */
+export function createPipe(bytes = 0): Pipe {
 	const pair = Buffer.alloc(8);
 	if (functions().pipe2(pair, O_CLOEXEC) === -1) {
-		throw lastError('make a pipe');
+		throw lastError('create a pipe');
 	}
-	const ends = [pair.readInt32LE(0), pair.readInt32LE(4)] as const;
+	const [reader, writer] = [pair.readInt32LE(0), pair.readInt32LE(4)];
 	if (bytes > 0) {
 		// Where the user's share of pipe memory is used up it stays as it is.
-		functions().fcntl(ends[1], F_SETPIPE_SZ, bytes);
+		functions().fcntl(writer, F_SETPIPE_SZ, bytes);
 	}
-	return ends;
+	return {reader, writer};
 }
 
 const O_CLOEXEC = 0o2000000;
@@ -24,5 +25,5 @@ const F_SETPIPE_SZ = 1031;
 
 const functions = bindings(libc => ({
 	pipe2: libc.func('int pipe2(void *pair, int flags)'),
-	fcntl: libc.func('fcntl', 'int', ['int', 'int', 'long']),
+	fcntl: libc.func('fcntl', 'int', ['int', 'int', '...', 'long']),
 }));
