@@ -1,5 +1,6 @@
 import {chmod, mkdir, writeFile} from 'node:fs/promises';
 import {boot} from '../kernel/boot.ts';
+import {KeelsonError} from '../kernel/errors.ts';
 import {loadModules} from '../kernel/loader.ts';
 import {lockDirectory} from '../kernel/lock.ts';
 import {LineLogger} from '../kernel/log.ts';
@@ -83,8 +84,13 @@ async function aborted(signal: AbortSignal): Promise<void> {
 }
 
 async function makeDirectory(path: string, mode: number): Promise<void> {
-	await mkdir(path, {recursive: true});
-	await chmod(path, mode);
+	try {
+		await mkdir(path, {recursive: true});
+		await chmod(path, mode);
+	} catch (error) {
+		const why = process.getuid?.() === 0 ? '' : ' keelsond is to run as root, or with --root and --state in directories of its user.';
+		throw new KeelsonError('PERMISSION_DENIED', `${path} cannot be made: ${error instanceof Error ? error.message : String(error)}.${why}`, {cause: error});
+	}
 }
 
 // Processes that the daemon starts must not take for theirs what was meant for it: runc would hand NOTIFY_SOCKET to containers.

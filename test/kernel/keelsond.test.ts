@@ -212,6 +212,13 @@ test.serial('a required plugin that fails, or is not there, keeps the daemon fro
 	t.true(output.endsWith(`keelsond: required plugins did not start: it (${file}:2:21): no luck; io.test.b.v1.it (${file}:2:27): no module provides it, or it is disabled\n`), output);
 });
 
+test.serial('a root directory that cannot be made is named', async (t) => {
+	await using room = await Room.make();
+	const {code, output} = await room.run(['--config', '/dev/null', '--root', '/proc/keelson']);
+	t.is(code, 1);
+	t.regex(output, /keelsond: \/proc\/keelson cannot be made: ENOENT/);
+});
+
 test.serial('the launcher works through a link, and from within a dependent package', async (t) => {
 	await using room = await Room.make();
 	const link = join(room.path, 'keelsond');
