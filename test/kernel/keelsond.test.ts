@@ -214,9 +214,10 @@ test.serial('a required plugin that fails, or is not there, keeps the daemon fro
 
 test.serial('a root directory that cannot be made is named', async (t) => {
 	await using room = await Room.make();
-	const {code, output} = await room.run(['--config', '/dev/null', '--root', '/proc/keelson']);
+	const file = await room.write('file', '');
+	const {code, output} = await room.run(['--config', '/dev/null', '--root', `${file}/root`]);
 	t.is(code, 1);
-	t.regex(output, /keelsond: \/proc\/keelson cannot be made: ENOENT/);
+	t.true(output.includes(`keelsond: ${file}/root cannot be made: ENOTDIR`), output);
 });
 
 test.serial('the launcher works through a link, and from within a dependent package', async (t) => {
