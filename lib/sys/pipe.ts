@@ -15,7 +15,7 @@ export function createPipe(bytes = 0): Pipe {
 	const [reader, writer] = [pair.readInt32LE(0), pair.readInt32LE(4)];
 	if (bytes > 0) {
 		// Where the user's share of pipe memory is used up it stays as it is.
-		functions().fcntl(writer, F_SETPIPE_SZ, bytes);
+		functions().fcntl(writer, F_SETPIPE_SZ, 'long', bytes);
 	}
 	return {reader, writer};
 }
@@ -25,5 +25,5 @@ const F_SETPIPE_SZ = 1031;
 
 const functions = bindings(libc => ({
 	pipe2: libc.func('int pipe2(void *pair, int flags)'),
-	fcntl: libc.func('fcntl', 'int', ['int', 'int', '...', 'long']),
+	fcntl: libc.func('int fcntl(int fd, int command, ...)'),
 }));
