@@ -165,7 +165,12 @@ export interface CollectResult {
 	readonly removedLeases: number;
 	/** Milliseconds. */
 	readonly durationMs: number;
+	/** When a lease, an ingest or a label expires next, so that another collection would find more. */
+	readonly nextExpiry?: Date;
 }
+
+/** Told after each durable change; `hasDeleted` when something may have become unreachable. Must not throw. */
+export type ChangeListener = (change: {readonly hasDeleted: boolean}) => void;
 
 export interface Metadata {
 	readonly namespaces: NamespaceStore;
@@ -175,6 +180,8 @@ export interface Metadata {
 	scope(options: ScopeOptions): Scope;
 	/** Collects now. One that runs already is joined by a second that starts after it. */
 	collect(signal?: AbortSignal): Promise<CollectResult>;
+	/** Tells `listener` of every change until disposed: whoever schedules collections goes by it. */
+	watch(listener: ChangeListener): Disposable;
 }
 
 export const Metadata = contract('io.containerd.metadata.v1').for<Metadata>();

@@ -78,7 +78,7 @@ export class Database implements Disposable {
 	 * Runs `work` as one: durable when this returns, undone when `work` throws. `work` must be synchronous. Within a transaction it becomes part of
 	 * that one, and when it throws all of it is undone.
 	 */
-	transaction<T>(work: () => T extends PromiseLike<unknown> ? never : T): T {
+	transaction<T>(work: () => T): T {
 		if (this.isInTransaction) {
 			return work();
 		}
