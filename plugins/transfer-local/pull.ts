@@ -12,6 +12,7 @@ import {forEachLimited} from './limit.ts';
 import {childLabels, documentBytesMax, parseChildren, refKey, type Children} from './manifest.ts';
 import {readDocument} from './read-document.ts';
 import {saveImage} from './save-image.ts';
+import {sourceLabel} from './source-label.ts';
 import {storeBlob} from './store-blob.ts';
 import type {Job} from './transfer.ts';
 import {unpackTargets, type LayerArrival} from './unpack-targets.ts';
@@ -131,8 +132,7 @@ async function pullBlob(job: Job, {repository}: Pull, descriptor: Descriptor, {p
 
 /** Where a blob came from: a later push to the same registry can mount it. */
 function sourceLabels({name}: Repository): Labels {
-	const {host, repository} = parseReference(name);
-	return {[`containerd.io/distribution.source.${host}`]: repository};
+	return {[sourceLabel(name)]: parseReference(name).repository};
 }
 
 /** A layer that an image has twice is fetched once; foreign ones are fetched only where they can be. */

@@ -8,6 +8,7 @@ import {choosePlatforms} from './choose-platforms.ts';
 import {forEachLimited} from './limit.ts';
 import {parseChildren, refKey} from './manifest.ts';
 import {readDocument} from './read-document.ts';
+import {sourceLabel} from './source-label.ts';
 import type {Job} from './transfer.ts';
 
 /** Blobs first, then the manifests that name them, the root under the reference's tag last: a registry never has a manifest without its parts. */
@@ -58,9 +59,9 @@ interface Sending {
 async function send(job: Job, target: PushTarget, descriptor: Descriptor, {destination, signal, byDigest = false}: Sending): Promise<void> {
 	const name = refKey(descriptor);
 	const details = {descriptor, total: descriptor.size};
-	const {host, repository} = parseReference(destination.reference);
+	const {repository} = parseReference(destination.reference);
 	const {labels} = await job.scope.content.info(descriptor.digest);
-	const from = labels[`containerd.io/distribution.source.${host}`]?.split(',').find(one => one !== repository);
+	const from = labels[sourceLabel(destination.reference)]?.split(',').find(one => one !== repository);
 	await using writer = await target.push(descriptor, {byDigest, signal, ...(from === undefined ? {} : {mountFrom: from})});
 	if (writer === undefined) {
 		job.report('already exists', name, {...details, progress: descriptor.size});
