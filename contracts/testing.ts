@@ -1,0 +1,7 @@
+/** `keelson/testing`: what every implementation of a contract passes, ours and a stranger's. Each takes ava's `test` and a subject. */
+
+export {contentSuite, type ContentSubject} from './content/content.suite.ts';
+export {eventSuite, type EventSubject} from './event/event.suite.ts';
+export {networkSuite, type NetworkSubject} from './network/network.suite.ts';
+export {snapshotSuite, type SnapshotterSubject, type SnapshotterSupports} from './snapshot/snapshot.suite.ts';
+export {streamSuite, type StreamSubject} from './stream/stream.suite.ts';
