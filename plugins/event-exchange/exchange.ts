@@ -11,7 +11,7 @@ export class EventExchange implements EventBus {
 	readonly #subscriptions = new Set<{readonly subscription: Subscription; readonly matches: (envelope: Envelope) => boolean}>();
 
 	publish<T extends EventType>(namespace: string, topic: Topic, event: EventValue<T>): void {
-		this.forward({timestamp: new Date(), namespace, topic, event: event as EventValue});
+		this.forward({timestamp: new Date(), namespace, topic, event});
 	}
 
 	forward(envelope: Envelope): void {
