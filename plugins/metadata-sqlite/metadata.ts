@@ -26,6 +26,8 @@ export interface MetadataParts {
 	readonly events: EventBus;
 	readonly sharing: SharingPolicy;
 	readonly log: Logger;
+	/** How long a collection may keep the event loop from others, default 5. */
+	readonly turnMs?: number;
 }
 
 /** Rows in one sqlite file, over bare stores that know nothing of namespaces. */
@@ -38,11 +40,11 @@ export class SqliteMetadata implements Metadata, AsyncDisposable {
 	readonly #collector: Collector;
 	readonly #closing = new AbortController();
 
-	constructor({database, content, snapshotters, events, sharing, log}: MetadataParts) {
+	constructor({database, content, snapshotters, events, sharing, log, turnMs = 5}: MetadataParts) {
 		this.#ledger = new Ledger(database, events);
 		this.#content = new ContentDepot(this.#ledger, content, sharing);
 		this.#snapshots = new Map([...snapshotters].map(([name, bare]) => [name, new SnapshotDepot(name, this.#ledger, bare)]));
-		this.#collector = new Collector({ledger: this.#ledger, content: this.#content, snapshots: this.#snapshots, log, signal: this.#closing.signal});
+		this.#collector = new Collector({ledger: this.#ledger, content: this.#content, snapshots: this.#snapshots, log, turnMs, signal: this.#closing.signal});
 		this.namespaces = new SqliteNamespaceStore(this.#ledger);
 		this.snapshotters = [...snapshotters.keys()];
 	}

@@ -52,14 +52,15 @@ export interface HouseOptions {
 	readonly content?: ContentStore;
 	readonly snapshotter?: Snapshotter;
 	readonly log?: Logger;
+	readonly turnMs?: number;
 }
 
 /** Metadata of ours over stores in memory. */
 export function sqliteInMemory(options: HouseOptions = {}): House {
-	const {path = ':memory:', sharing = 'shared', content = new MemoryContentStore(), snapshotter = new MemorySnapshotter(), log = strictLog} = options;
+	const {path = ':memory:', sharing = 'shared', content = new MemoryContentStore(), snapshotter = new MemorySnapshotter(), log = strictLog, turnMs = 5} = options;
 	const database = new Database({path, migrations, isDurable: false});
 	const events = new RecordingBus();
-	const metadata = new SqliteMetadata({database, content, snapshotters: new Map([['memory', snapshotter]]), events, sharing, log});
+	const metadata = new SqliteMetadata({database, content, snapshotters: new Map([['memory', snapshotter]]), events, sharing, log, turnMs});
 	return {
 		metadata, content, snapshotter, events, database,
 		namespaces: metadata.namespaces,

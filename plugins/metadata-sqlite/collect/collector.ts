@@ -16,6 +16,8 @@ export interface CollectorParts {
 	readonly log: Logger;
 	/** Ends a collection when the daemon stops; what it has not reached is left for the next start. */
 	readonly signal: AbortSignal;
+	/** How long the event loop may be kept from others. */
+	readonly turnMs: number;
 }
 
 /** Rows first, in turns that leave room for others; then what the rows stood for. One at a time. */
@@ -59,9 +61,9 @@ export class Collector implements AsyncDisposable {
 	}
 
 	async #run(): Promise<CollectResult> {
-		const {ledger, log, signal} = this.#parts;
+		const {ledger, log, signal, turnMs} = this.#parts;
 		const begun = performance.now();
-		const pace = new Pace(signal);
+		const pace = new Pace(signal, turnMs);
 		const {removed, nextExpiry} = await this.#sweepRows(pace);
 		await this.#sweepStores(removed, pace);
 		const durationMs = performance.now() - begun;

@@ -1,20 +1,19 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
-/** How long the event loop may be kept from others. */
-const TURN_MS = 5;
-
-/** Lets others work whenever a turn's time is used up. Rejects when `signal` aborts. */
+/** Lets others work whenever a turn of `turnMs` is used up. Rejects when `signal` aborts. */
 export class Pace {
-	readonly #signal: AbortSignal | undefined;
+	readonly #signal: AbortSignal;
+	readonly #turnMs: number;
 	#since = performance.now();
 
-	constructor(signal: AbortSignal | undefined) {
+	constructor(signal: AbortSignal, turnMs: number) {
+		this.#turnMs = turnMs;
 		this.#signal = signal;
 	}
 
 	async breathe(): Promise<void> {
-		this.#signal?.throwIfAborted();
-		if (performance.now() - this.#since > TURN_MS) {
+		this.#signal.throwIfAborted();
+		if (performance.now() - this.#since >= this.#turnMs) {
 			await nextTurn();
 			this.#since = performance.now();
 		}
