@@ -25,7 +25,7 @@ export async function listenUnix(path: string, owner: SocketOwner, accept: (sock
 	await refuseLiving(path);
 	await using half = new AsyncDisposableStack();
 	// Bound where nobody else can reach it, and moved to its place once mode and owner are right.
-	const nursery = await mkdtemp(join(dirname(path), '.'));
+	const nursery = await mkdtemp(`${dirname(path)}/.`);
 	half.defer(() => rm(nursery, {recursive: true, force: true}));
 	const born = join(nursery, 's');
 	const server = createServer({allowHalfOpen: true}, accept);

@@ -2,6 +2,8 @@ import {once} from 'node:events';
 import type {ClientDuplexStream} from '@grpc/grpc-js';
 import {fromStatus} from './from-status.ts';
 
+const CLOSE_MS = 2000;
+
 /** A call on which both sides send. Disposing it cancels what is not over. */
 export class DuplexCall<Request, Response> implements AsyncDisposable {
 	readonly #call: ClientDuplexStream<Request, Response>;
@@ -46,6 +48,22 @@ export class DuplexCall<Request, Response> implements AsyncDisposable {
 	/** Nothing more is sent. */
 	end(): void {
 		this.#call.end();
+	}
+
+	/** Ends our side and resolves when the peer has ended its own, so that what it held for the call is free; cancels after a moment. */
+	async close(): Promise<void> {
+		this.end();
+		const timer = setTimeout(this.#cancel, CLOSE_MS);
+		try {
+			while (await this.receive() !== undefined) {
+				// Answers that nobody asked for any more.
+			}
+		} catch {
+			// It has failed, so it is over.
+		} finally {
+			clearTimeout(timer);
+			await this[Symbol.asyncDispose]();
+		}
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

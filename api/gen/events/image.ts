@@ -75,7 +75,7 @@ export const ImageCreate: MessageFns<ImageCreate> = {
 
             const entry2 = ImageCreate_LabelsEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.labels[entry2.key] = entry2.value;
+              globalThis.Object.defineProperty(message.labels, entry2.key, { value: entry2.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -100,7 +100,7 @@ export const ImageCreate: MessageFns<ImageCreate> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -220,7 +220,7 @@ export const ImageUpdate: MessageFns<ImageUpdate> = {
 
             const entry2 = ImageUpdate_LabelsEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.labels[entry2.key] = entry2.value;
+              globalThis.Object.defineProperty(message.labels, entry2.key, { value: entry2.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -245,7 +245,7 @@ export const ImageUpdate: MessageFns<ImageUpdate> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

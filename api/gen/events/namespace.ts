@@ -75,7 +75,7 @@ export const NamespaceCreate: MessageFns<NamespaceCreate> = {
 
             const entry2 = NamespaceCreate_LabelsEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.labels[entry2.key] = entry2.value;
+              globalThis.Object.defineProperty(message.labels, entry2.key, { value: entry2.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -100,7 +100,7 @@ export const NamespaceCreate: MessageFns<NamespaceCreate> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -220,7 +220,7 @@ export const NamespaceUpdate: MessageFns<NamespaceUpdate> = {
 
             const entry2 = NamespaceUpdate_LabelsEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.labels[entry2.key] = entry2.value;
+              globalThis.Object.defineProperty(message.labels, entry2.key, { value: entry2.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -245,7 +245,7 @@ export const NamespaceUpdate: MessageFns<NamespaceUpdate> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

@@ -88,7 +88,7 @@ export const Descriptor: MessageFns<Descriptor> = {
 
             const entry5 = Descriptor_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.annotations[entry5.key] = entry5.value;
+              globalThis.Object.defineProperty(message.annotations, entry5.key, { value: entry5.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -115,7 +115,7 @@ export const Descriptor: MessageFns<Descriptor> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

@@ -244,7 +244,7 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
 
             const entry5 = RuntimeInfo_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.annotations[entry5.key] = entry5.value;
+              globalThis.Object.defineProperty(message.annotations, entry5.key, { value: entry5.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -278,7 +278,7 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

@@ -196,7 +196,7 @@ export const ActiveMount: MessageFns<ActiveMount> = {
 
             const entry4 = ActiveMount_DataEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.data[entry4.key] = entry4.value;
+              globalThis.Object.defineProperty(message.data, entry4.key, { value: entry4.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -225,7 +225,7 @@ export const ActiveMount: MessageFns<ActiveMount> = {
     message.data = (globalThis.Object.entries(object.data ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -367,7 +367,7 @@ export const ActivationInfo: MessageFns<ActivationInfo> = {
 
             const entry4 = ActivationInfo_LabelsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.labels[entry4.key] = entry4.value;
+              globalThis.Object.defineProperty(message.labels, entry4.key, { value: entry4.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -394,7 +394,7 @@ export const ActivationInfo: MessageFns<ActivationInfo> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

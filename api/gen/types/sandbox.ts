@@ -122,7 +122,7 @@ export const Sandbox: MessageFns<Sandbox> = {
 
             const entry4 = Sandbox_LabelsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.labels[entry4.key] = entry4.value;
+              globalThis.Object.defineProperty(message.labels, entry4.key, { value: entry4.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -149,7 +149,7 @@ export const Sandbox: MessageFns<Sandbox> = {
 
             const entry7 = Sandbox_ExtensionsEntry.decode(reader, reader.uint32());
             if (entry7.value !== undefined) {
-              message.extensions[entry7.key] = entry7.value;
+              globalThis.Object.defineProperty(message.extensions, entry7.key, { value: entry7.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -186,7 +186,7 @@ export const Sandbox: MessageFns<Sandbox> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -201,7 +201,7 @@ export const Sandbox: MessageFns<Sandbox> = {
     message.extensions = (globalThis.Object.entries(object.extensions ?? {}) as [string, Any][]).reduce(
       (acc: { [key: string]: Any }, [key, value]: [string, Any]) => {
         if (value !== undefined) {
-          acc[key] = Any.fromPartial(value);
+          globalThis.Object.defineProperty(acc, key, { value: Any.fromPartial(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

@@ -103,7 +103,7 @@ export const ImageStore: MessageFns<ImageStore> = {
 
             const entry2 = ImageStore_LabelsEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.labels[entry2.key] = entry2.value;
+              globalThis.Object.defineProperty(message.labels, entry2.key, { value: entry2.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -168,7 +168,7 @@ export const ImageStore: MessageFns<ImageStore> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

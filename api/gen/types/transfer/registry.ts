@@ -187,7 +187,7 @@ export const RegistryResolver: MessageFns<RegistryResolver> = {
 
             const entry2 = RegistryResolver_HeadersEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.headers[entry2.key] = entry2.value;
+              globalThis.Object.defineProperty(message.headers, entry2.key, { value: entry2.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -244,7 +244,7 @@ export const RegistryResolver: MessageFns<RegistryResolver> = {
     message.headers = (globalThis.Object.entries(object.headers ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

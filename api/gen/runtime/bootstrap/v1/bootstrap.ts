@@ -374,7 +374,7 @@ export const BootstrapResult: MessageFns<BootstrapResult> = {
 
             const entry5 = BootstrapResult_MetadataEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.metadata[entry5.key] = entry5.value;
+              globalThis.Object.defineProperty(message.metadata, entry5.key, { value: entry5.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -402,7 +402,7 @@ export const BootstrapResult: MessageFns<BootstrapResult> = {
     message.metadata = (globalThis.Object.entries(object.metadata ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

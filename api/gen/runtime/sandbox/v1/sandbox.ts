@@ -208,7 +208,7 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
 
             const entry6 = CreateSandboxRequest_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry6.value !== undefined) {
-              message.annotations[entry6.key] = entry6.value;
+              globalThis.Object.defineProperty(message.annotations, entry6.key, { value: entry6.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -239,7 +239,7 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -771,7 +771,7 @@ export const UpdateSandboxRequest: MessageFns<UpdateSandboxRequest> = {
 
             const entry3 = UpdateSandboxRequest_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.annotations[entry3.key] = entry3.value;
+              globalThis.Object.defineProperty(message.annotations, entry3.key, { value: entry3.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -799,7 +799,7 @@ export const UpdateSandboxRequest: MessageFns<UpdateSandboxRequest> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -1184,7 +1184,7 @@ export const SandboxStatusResponse: MessageFns<SandboxStatusResponse> = {
 
             const entry4 = SandboxStatusResponse_InfoEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.info[entry4.key] = entry4.value;
+              globalThis.Object.defineProperty(message.info, entry4.key, { value: entry4.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -1235,7 +1235,7 @@ export const SandboxStatusResponse: MessageFns<SandboxStatusResponse> = {
     message.info = (globalThis.Object.entries(object.info ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

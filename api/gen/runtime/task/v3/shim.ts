@@ -1479,7 +1479,7 @@ export const UpdateTaskRequest: MessageFns<UpdateTaskRequest> = {
 
             const entry3 = UpdateTaskRequest_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.annotations[entry3.key] = entry3.value;
+              globalThis.Object.defineProperty(message.annotations, entry3.key, { value: entry3.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -1507,7 +1507,7 @@ export const UpdateTaskRequest: MessageFns<UpdateTaskRequest> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

@@ -164,7 +164,7 @@ export const Container: MessageFns<Container> = {
 
             const entry2 = Container_LabelsEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.labels[entry2.key] = entry2.value;
+              globalThis.Object.defineProperty(message.labels, entry2.key, { value: entry2.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -231,7 +231,7 @@ export const Container: MessageFns<Container> = {
 
             const entry10 = Container_ExtensionsEntry.decode(reader, reader.uint32());
             if (entry10.value !== undefined) {
-              message.extensions[entry10.key] = entry10.value;
+              globalThis.Object.defineProperty(message.extensions, entry10.key, { value: entry10.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -264,7 +264,7 @@ export const Container: MessageFns<Container> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -286,7 +286,7 @@ export const Container: MessageFns<Container> = {
     message.extensions = (globalThis.Object.entries(object.extensions ?? {}) as [string, Any][]).reduce(
       (acc: { [key: string]: Any }, [key, value]: [string, Any]) => {
         if (value !== undefined) {
-          acc[key] = Any.fromPartial(value);
+          globalThis.Object.defineProperty(acc, key, { value: Any.fromPartial(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

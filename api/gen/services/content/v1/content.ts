@@ -206,7 +206,7 @@ export const Info: MessageFns<Info> = {
 
             const entry5 = Info_LabelsEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.labels[entry5.key] = entry5.value;
+              globalThis.Object.defineProperty(message.labels, entry5.key, { value: entry5.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -238,7 +238,7 @@ export const Info: MessageFns<Info> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -1318,7 +1318,7 @@ export const WriteContentRequest: MessageFns<WriteContentRequest> = {
 
             const entry7 = WriteContentRequest_LabelsEntry.decode(reader, reader.uint32());
             if (entry7.value !== undefined) {
-              message.labels[entry7.key] = entry7.value;
+              globalThis.Object.defineProperty(message.labels, entry7.key, { value: entry7.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -1348,7 +1348,7 @@ export const WriteContentRequest: MessageFns<WriteContentRequest> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

@@ -103,7 +103,7 @@ export const ApplyRequest: MessageFns<ApplyRequest> = {
 
             const entry3 = ApplyRequest_PayloadsEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.payloads[entry3.key] = entry3.value;
+              globalThis.Object.defineProperty(message.payloads, entry3.key, { value: entry3.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -139,7 +139,7 @@ export const ApplyRequest: MessageFns<ApplyRequest> = {
     message.payloads = (globalThis.Object.entries(object.payloads ?? {}) as [string, Any][]).reduce(
       (acc: { [key: string]: Any }, [key, value]: [string, Any]) => {
         if (value !== undefined) {
-          acc[key] = Any.fromPartial(value);
+          globalThis.Object.defineProperty(acc, key, { value: Any.fromPartial(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -353,7 +353,7 @@ export const DiffRequest: MessageFns<DiffRequest> = {
 
             const entry5 = DiffRequest_LabelsEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.labels[entry5.key] = entry5.value;
+              globalThis.Object.defineProperty(message.labels, entry5.key, { value: entry5.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -389,7 +389,7 @@ export const DiffRequest: MessageFns<DiffRequest> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

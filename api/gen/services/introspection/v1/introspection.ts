@@ -142,7 +142,7 @@ export const Plugin: MessageFns<Plugin> = {
 
             const entry5 = Plugin_ExportsEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.exports[entry5.key] = entry5.value;
+              globalThis.Object.defineProperty(message.exports, entry5.key, { value: entry5.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -186,7 +186,7 @@ export const Plugin: MessageFns<Plugin> = {
     message.exports = (globalThis.Object.entries(object.exports ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

@@ -125,7 +125,7 @@ export const Lease: MessageFns<Lease> = {
 
             const entry3 = Lease_LabelsEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.labels[entry3.key] = entry3.value;
+              globalThis.Object.defineProperty(message.labels, entry3.key, { value: entry3.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -153,7 +153,7 @@ export const Lease: MessageFns<Lease> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -273,7 +273,7 @@ export const CreateRequest: MessageFns<CreateRequest> = {
 
             const entry3 = CreateRequest_LabelsEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.labels[entry3.key] = entry3.value;
+              globalThis.Object.defineProperty(message.labels, entry3.key, { value: entry3.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -298,7 +298,7 @@ export const CreateRequest: MessageFns<CreateRequest> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

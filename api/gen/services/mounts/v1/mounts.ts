@@ -113,7 +113,7 @@ export const ActivateRequest: MessageFns<ActivateRequest> = {
 
             const entry3 = ActivateRequest_LabelsEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.labels[entry3.key] = entry3.value;
+              globalThis.Object.defineProperty(message.labels, entry3.key, { value: entry3.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -147,7 +147,7 @@ export const ActivateRequest: MessageFns<ActivateRequest> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

@@ -821,7 +821,7 @@ export const ControllerCreateRequest: MessageFns<ControllerCreateRequest> = {
 
             const entry5 = ControllerCreateRequest_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.annotations[entry5.key] = entry5.value;
+              globalThis.Object.defineProperty(message.annotations, entry5.key, { value: entry5.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -867,7 +867,7 @@ export const ControllerCreateRequest: MessageFns<ControllerCreateRequest> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -1144,7 +1144,7 @@ export const ControllerStartResponse: MessageFns<ControllerStartResponse> = {
 
             const entry4 = ControllerStartResponse_LabelsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.labels[entry4.key] = entry4.value;
+              globalThis.Object.defineProperty(message.labels, entry4.key, { value: entry4.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -1197,7 +1197,7 @@ export const ControllerStartResponse: MessageFns<ControllerStartResponse> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -1828,7 +1828,7 @@ export const ControllerStatusResponse: MessageFns<ControllerStatusResponse> = {
 
             const entry4 = ControllerStatusResponse_InfoEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.info[entry4.key] = entry4.value;
+              globalThis.Object.defineProperty(message.info, entry4.key, { value: entry4.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -1895,7 +1895,7 @@ export const ControllerStatusResponse: MessageFns<ControllerStatusResponse> = {
     message.info = (globalThis.Object.entries(object.info ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

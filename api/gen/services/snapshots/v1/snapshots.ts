@@ -203,7 +203,7 @@ export const PrepareSnapshotRequest: MessageFns<PrepareSnapshotRequest> = {
 
             const entry4 = PrepareSnapshotRequest_LabelsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.labels[entry4.key] = entry4.value;
+              globalThis.Object.defineProperty(message.labels, entry4.key, { value: entry4.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -230,7 +230,7 @@ export const PrepareSnapshotRequest: MessageFns<PrepareSnapshotRequest> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -427,7 +427,7 @@ export const ViewSnapshotRequest: MessageFns<ViewSnapshotRequest> = {
 
             const entry4 = ViewSnapshotRequest_LabelsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.labels[entry4.key] = entry4.value;
+              globalThis.Object.defineProperty(message.labels, entry4.key, { value: entry4.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -454,7 +454,7 @@ export const ViewSnapshotRequest: MessageFns<ViewSnapshotRequest> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -843,7 +843,7 @@ export const CommitSnapshotRequest: MessageFns<CommitSnapshotRequest> = {
 
             const entry4 = CommitSnapshotRequest_LabelsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.labels[entry4.key] = entry4.value;
+              globalThis.Object.defineProperty(message.labels, entry4.key, { value: entry4.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -878,7 +878,7 @@ export const CommitSnapshotRequest: MessageFns<CommitSnapshotRequest> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },
@@ -1110,7 +1110,7 @@ export const Info: MessageFns<Info> = {
 
             const entry6 = Info_LabelsEntry.decode(reader, reader.uint32());
             if (entry6.value !== undefined) {
-              message.labels[entry6.key] = entry6.value;
+              globalThis.Object.defineProperty(message.labels, entry6.key, { value: entry6.value, configurable: true, enumerable: true, writable: true });
             }
             continue;
           }
@@ -1143,7 +1143,7 @@ export const Info: MessageFns<Info> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          globalThis.Object.defineProperty(acc, key, { value: globalThis.String(value), configurable: true, enumerable: true, writable: true });
         }
         return acc;
       },

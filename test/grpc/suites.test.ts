@@ -1,0 +1,44 @@
+import test from 'ava';
+import {contentSuite} from '../../contracts/content/content.suite.ts';
+import type {ContentStore} from '../../contracts/content/content.ts';
+import type {GrpcService} from '../../contracts/grpc/grpc.ts';
+import {snapshotSuite} from '../../contracts/snapshot/snapshot.suite.ts';
+import type {Snapshotter} from '../../contracts/snapshot/snapshot.ts';
+import {contentService} from '../../plugins/grpc-content/service.ts';
+import {snapshotsService} from '../../plugins/grpc-snapshots/service.ts';
+import {Connection} from '../../plugins/proxy-grpc/connection.ts';
+import {ContentProxy} from '../../plugins/proxy-grpc/content-proxy.ts';
+import {SnapshotProxy} from '../../plugins/proxy-grpc/snapshot-proxy.ts';
+import {GrpcRoom} from '../helpers/grpc-room.ts';
+import {MemoryContentStore} from '../helpers/memory-content.ts';
+import {MemorySnapshotter} from '../helpers/memory-snapshot.ts';
+
+contentSuite(test, {
+	name: 'memory, behind a socket',
+	supports: {labels: true},
+	async create() {
+		const store = new MemoryContentStore();
+		return behindSocket<ContentStore & AsyncDisposable>(contentService(() => store), connection => new ContentProxy(connection));
+	},
+});
+
+snapshotSuite(test, {
+	name: 'memory, behind a socket',
+	supports: {mountable: false, rebase: true},
+	async create() {
+		const snapshotter = new MemorySnapshotter();
+		return behindSocket<Snapshotter & AsyncDisposable>(snapshotsService(() => snapshotter), connection => new SnapshotProxy(connection, 'memory'));
+	},
+});
+
+/** The proxy of a service; with it goes the server. */
+async function behindSocket<T extends AsyncDisposable>(service: GrpcService, proxyOf: (connection: Connection) => T): Promise<T> {
+	const room = await GrpcRoom.open([service]);
+	const proxy = proxyOf(new Connection({address: room.address, headers: {'containerd-namespace': 'default'}}));
+	const close = proxy[Symbol.asyncDispose].bind(proxy);
+	proxy[Symbol.asyncDispose] = async () => {
+		await close();
+		await room[Symbol.asyncDispose]();
+	};
+	return proxy;
+}
