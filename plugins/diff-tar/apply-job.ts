@@ -1,0 +1,107 @@
+import {createHash} from 'node:crypto';
+import {closeSync, openSync, readFileSync} from 'node:fs';
+import {KeelsonError} from '../../kernel/errors.ts';
+import {errnoOf} from '../../lib/sys/libc.ts';
+import {TarReader} from '../../lib/tar/tar-reader.ts';
+import type {ApplyTarget} from './apply-target.ts';
+import type {Program} from './decompressor.ts';
+import {DirectoryHandles} from './directory-handles.ts';
+import {inflate} from './inflate.ts';
+import type {Compression} from './layer-compression.ts';
+import {LowerLayers} from './lower-layers.ts';
+import {MergedRules} from './merged-rules.ts';
+import {OverlayRules} from './overlay-rules.ts';
+import {TreeWriter} from './tree-writer.ts';
+import type {TreeRules} from './tree-rules.ts';
+
+/** A layer to apply, as it is sent to a worker. */
+export interface ApplyJob {
+	readonly kind: 'apply';
+	/** A path, or a descriptor that is the worker's to close. */
+	readonly input: string | number;
+	readonly compression: Compression;
+	readonly program: Program | undefined;
+	readonly target: ApplyTarget;
+}
+
+export interface ApplyJobResult {
+	/** Hex of the tar's sha256. */
+	readonly sha256: string;
+	/** Bytes of the tar. */
+	readonly size: number;
+}
+
+/** What a job is told and asked meanwhile. */
+export interface JobControl {
+	/** Throws once the job is cancelled. */
+	readonly check: () => void;
+	readonly progress: (bytes: number) => void;
+}
+
+/** Applies a layer with synchronous calls: for a worker. Rejects as Differ.apply does. */
+export async function runApply({input, compression, program, target}: ApplyJob, {check, progress}: JobControl): Promise<ApplyJobResult> {
+	const fd = typeof input === 'number' ? input : openSync(input, 'r');
+	try {
+		check();
+		using tree = openTree(target);
+		const reader = new TarReader(tree.writer);
+		const hash = createHash('sha256');
+		let size = 0;
+		await inflate(fd, {compression, program}, bytes => {
+			check();
+			hash.update(bytes);
+			size += bytes.length;
+			reader.push(bytes);
+			progress(size);
+		});
+		check();
+		reader.end();
+		tree.writer.finish();
+		return {sha256: hash.digest('hex'), size};
+	} catch (error) {
+		throw toApplyError(error);
+	} finally {
+		closeSync(fd);
+	}
+}
+
+function openTree(target: ApplyTarget): {readonly writer: TreeWriter} & Disposable {
+	const resources = new DisposableStack();
+	try {
+		// Tied in a knot: rules need handles, and handles tell rules of directories that an archive implies.
+		let rules: TreeRules | undefined;
+		const handles = resources.use(new DirectoryHandles(target.root, (path, fd) => rules?.implied(path, fd)));
+		rules = target.kind === 'merged' ? new MergedRules(handles) : new OverlayRules({
+			handles,
+			opaque: target.opaque,
+			lower: resources.use(new LowerLayers(target.lower, target.opaque)),
+			keepTime: (path, mtimeNs) => writer.keepTime(path, mtimeNs),
+		});
+		const writer = resources.use(new TreeWriter({handles, rules, isInUserNamespace: isInUserNamespace()}));
+		return {writer, [Symbol.dispose]: () => resources.dispose()};
+	} catch (error) {
+		resources.dispose();
+		throw error;
+	}
+}
+
+function isInUserNamespace(): boolean {
+	return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'));
+}
+
+// What the archive's own names and links bring about is its fault; a full disk is nobody's.
+function toApplyError(error: unknown): unknown {
+	const errno = errnoOf(error) ?? '';
+	if (['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM'].includes(errno)) {
+		return new KeelsonError('RESOURCE_EXHAUSTED', `cannot apply a layer: ${messageOf(error)}`, {cause: error});
+	}
+	const isOfArchive = ['ENAMETOOLONG', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ELOOP', 'ERANGE', 'E2BIG', 'EFBIG', 'EMLINK', 'EINVAL', 'EPERM', 'ENOENT'].includes(errno);
+	if (isOfArchive || (error instanceof KeelsonError && error.code === 'NOT_FOUND')) {
+		return new KeelsonError('INVALID_ARGUMENT', `cannot apply a layer: ${messageOf(error)}`, {cause: error});
+	}
+	return error;
+}
+
+function messageOf(error: unknown): string {
+	return error instanceof Error ? error.message : String(error);
+}

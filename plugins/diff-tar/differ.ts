@@ -1,0 +1,128 @@
+import {mkdtemp, open, rmdir} from 'node:fs/promises';
+import {Socket} from 'node:net';
+import path from 'node:path';
+import type {AppliedLayer, ApplyOptions, ComparedLayer, CompareOptions, Differ, LayerBytes} from '../../contracts/diff/diff.ts';
+import {parseDigest} from '../../contracts/oci/digest.ts';
+import {mediaTypes} from '../../contracts/oci/media-type.ts';
+import type {Mount} from '../../contracts/oci/mount.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
+import {syncFileSystem} from '../../lib/sys/file-system.ts';
+import {performMounts, UMOUNT, unmountAll} from '../../lib/sys/mount.ts';
+import {createPipe} from '../../lib/sys/pipe.ts';
+import {findTarget, type ApplyTarget} from './apply-target.ts';
+import type {CompareSource} from './compare-job.ts';
+import {ComparedBytes} from './compared-bytes.ts';
+import {boundDirectory, findUpper, toReadOnly} from './compare-source.ts';
+import type {Program} from './decompressor.ts';
+import {compressionOf, type Compression} from './layer-compression.ts';
+import {openLayer} from './layer-input.ts';
+import type {WorkerPool} from './worker-pool.ts';
+
+export interface TarDifferOptions {
+	readonly pool: WorkerPool;
+	/** Trees that have to be mounted are mounted in directories of their own in here. */
+	readonly mountDirectory: string;
+	/** Programs that inflate faster than zlib in this process. */
+	readonly programs: Readonly<Partial<Record<Compression, Program>>>;
+	/** The upper directory of an overlay may stand for the difference; false where the kernel makes them refer to other layers. */
+	readonly isUpperWhole: boolean;
+}
+
+interface ApplyDetails {
+	readonly signal: AbortSignal | undefined;
+	readonly progress: ApplyOptions['progress'];
+	readonly syncFs: boolean;
+}
+
+/** Layers as tars: applied and compared in worker threads, where files are handled with synchronous calls. */
+export class TarDiffer implements Differ {
+	readonly #options: TarDifferOptions;
+
+	constructor(options: TarDifferOptions) {
+		this.#options = options;
+	}
+
+	async apply(layer: LayerBytes, mounts: readonly Mount[], {signal, progress, syncFs = false}: ApplyOptions = {}): Promise<AppliedLayer> {
+		signal?.throwIfAborted();
+		compressionOf(layer.descriptor.mediaType);
+		const target = findTarget(mounts);
+		if (target !== undefined) {
+			return this.#applyTo(layer, target, {signal, progress, syncFs});
+		}
+		await using tree = await this.#mount(mounts);
+		return await this.#applyTo(layer, {kind: 'merged', root: tree.path}, {signal, progress, syncFs});
+	}
+
+	async compare(lower: readonly Mount[], upper: readonly Mount[], {mediaType = mediaTypes.ociLayerGzip, sourceDateEpoch, signal}: CompareOptions = {}): Promise<ComparedLayer> {
+		signal?.throwIfAborted();
+		const named = compressionOf(mediaType);
+		const compression = named === 'unknown' ? 'none' : named;
+		await using resources = new AsyncDisposableStack();
+		const source = await this.#findSource(lower, upper, resources);
+		const stop = new AbortController();
+		const ended = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+		const pipe = createPipe(pipeBytes);
+		const socket = new Socket({fd: pipe.reader, readable: true, writable: false});
+		// A worker that waits for its reader is set free by the reader's end.
+		ended.addEventListener('abort', () => socket.destroy(), {once: true});
+		const held = resources.move();
+		const result = this.#options.pool.run({
+			kind: 'compare', source, compression, output: pipe.writer,
+			latestNs: sourceDateEpoch === undefined ? undefined : BigInt(sourceDateEpoch.getTime()) * 1_000_000n,
+		}, {signal: ended}).finally(async () => held.disposeAsync());
+		const diffId = result.then(({sha256}) => parseDigest(`sha256:${sha256}`));
+		// Nobody has to ask for it.
+		diffId.catch(() => undefined);
+		return {mediaType, bytes: new ComparedBytes(socket, diffId, stop), diffId};
+	}
+
+	async #applyTo(layer: LayerBytes, target: ApplyTarget, {signal, progress, syncFs}: ApplyDetails): Promise<AppliedLayer> {
+		const {pool, programs} = this.#options;
+		const stop = new AbortController();
+		const ended = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+		const {input, compression, done} = await openLayer(layer, ended);
+		// The worker would only see that the layer is cut short.
+		const source = done.catch((error: unknown) => stop.abort(error));
+		try {
+			const {sha256, size} = await pool.run({kind: 'apply', input, compression, program: programs[compression], target}, {signal: ended, progress});
+			await source;
+			if (syncFs) {
+				await using handle = await open(target.root);
+				await syncFileSystem(handle.fd);
+			}
+			return {mediaType: mediaTypes.ociLayer, digest: parseDigest(`sha256:${sha256}`), size};
+		} finally {
+			stop.abort(new KeelsonError('CANCELLED', 'the layer is not read any more'));
+			await source;
+		}
+	}
+
+	async #findSource(lower: readonly Mount[], upper: readonly Mount[], resources: AsyncDisposableStack): Promise<CompareSource> {
+		const direct = this.#options.isUpperWhole ? findUpper(lower, upper) : undefined;
+		if (direct !== undefined) {
+			return {kind: 'upper', ...direct};
+		}
+		const directoryOf = async (mounts: readonly Mount[]): Promise<string> =>
+			boundDirectory(mounts) ?? resources.use(await this.#mount(toReadOnly(mounts))).path;
+		return {kind: 'trees', lower: lower.length === 0 ? undefined : await directoryOf(lower), upper: await directoryOf(upper)};
+	}
+
+	async #mount(mounts: readonly Mount[]): Promise<{readonly path: string} & AsyncDisposable> {
+		const directory = await mkdtemp(path.join(this.#options.mountDirectory, 'tree-'));
+		try {
+			await performMounts(mounts, directory);
+		} catch (error) {
+			await rmdir(directory);
+			throw error;
+		}
+		return {
+			path: directory,
+			async [Symbol.asyncDispose]() {
+				await unmountAll(directory, UMOUNT.DETACH);
+				await rmdir(directory);
+			},
+		};
+	}
+}
+
+const pipeBytes = 1024 * 1024;

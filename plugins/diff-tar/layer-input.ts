@@ -1,0 +1,86 @@
+import {closeSync} from 'node:fs';
+import {open} from 'node:fs/promises';
+import {Socket} from 'node:net';
+import {Readable} from 'node:stream';
+import {pipeline} from 'node:stream/promises';
+import type {LayerBytes} from '../../contracts/diff/diff.ts';
+import {errnoOf} from '../../lib/sys/libc.ts';
+import {createPipe} from '../../lib/sys/pipe.ts';
+import {decideCompression, magicBytes, type Compression} from './layer-compression.ts';
+
+/** A layer's bytes where a worker can read them. */
+export interface LayerInput {
+	readonly input: string | number;
+	readonly compression: Compression;
+	/** Resolves when the source has been read to its end, or nobody wants more of it. Rejects with what the source rejected with. */
+	readonly done: Promise<void>;
+}
+
+const pipeBytes = 1024 * 1024;
+
+/**
+ * Opens a layer: by its file, or through a pipe that is filled as fast as the worker reads. Rejects with UNIMPLEMENTED and
+ * INVALID_ARGUMENT as decideCompression does. When `signal` is aborted the pipe ends early.
+ */
+export async function openLayer(layer: LayerBytes, signal: AbortSignal): Promise<LayerInput> {
+	const {descriptor: {mediaType}, file} = layer;
+	if (file !== undefined) {
+		return {input: file, compression: decideCompression(mediaType, await firstBytes(file)), done: Promise.resolve()};
+	}
+	// Says whether the type can be unpacked before a byte is asked for.
+	const bytes = layer.read(signal)[Symbol.asyncIterator]();
+	const head: Uint8Array[] = [];
+	try {
+		for (let length = 0; length < magicBytes;) {
+			const {value, done} = await bytes.next();
+			if (done === true) {
+				break;
+			}
+			head.push(value);
+			length += value.length;
+		}
+		const compression = decideCompression(mediaType, Buffer.concat(head));
+		const pipe = createPipe(pipeBytes);
+		return {input: pipe.reader, compression, done: fill(pipe.writer, rest(head, bytes), signal)};
+	} catch (error) {
+		await bytes.return?.();
+		throw error;
+	}
+}
+
+async function fill(writer: number, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+	let socket: Socket;
+	try {
+		socket = new Socket({fd: writer, readable: false, writable: true});
+	} catch (error) {
+		closeSync(writer);
+		throw error;
+	}
+	try {
+		await pipeline(Readable.from(bytes, {objectMode: true, highWaterMark: 1}), socket, {signal});
+	} catch (error) {
+		// The worker has had enough, and says why.
+		const isUnwanted = errnoOf(error) === 'EPIPE' || errnoOf(error) === 'ECONNRESET';
+		if (!isUnwanted) {
+			throw error;
+		}
+	}
+}
+
+async function * rest(head: readonly Uint8Array[], bytes: AsyncIterator<Uint8Array>): AsyncIterable<Uint8Array> {
+	try {
+		yield * head;
+		for (let next = await bytes.next(); next.done !== true; next = await bytes.next()) {
+			yield next.value;
+		}
+	} finally {
+		await bytes.return?.();
+	}
+}
+
+async function firstBytes(file: string): Promise<Uint8Array> {
+	await using handle = await open(file);
+	const buffer = Buffer.alloc(magicBytes);
+	const {bytesRead} = await handle.read(buffer, 0, magicBytes, 0);
+	return buffer.subarray(0, bytesRead);
+}
