@@ -1,0 +1,4 @@
+import {containerd} from '../helpers/containerd-program.ts';
+import {clientSuite} from './client-suite.ts';
+
+clientSuite(containerd('2.1'));
