@@ -28,7 +28,8 @@ export function descriptorOf(text: string): Descriptor {
 export async function put({content}: Scope, text: string, labels: Labels = {}): Promise<Digest> {
 	await using writer = await content.writer({ref: `put-${text}`});
 	await writer.write(Buffer.from(text));
-	return writer.commit({labels});
+	// Awaited here: the writer is disposed when this returns.
+	return await writer.commit({labels});
 }
 
 export async function hasContent({content}: Scope, digest: Digest): Promise<boolean> {
