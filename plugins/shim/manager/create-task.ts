@@ -1,0 +1,94 @@
+import type {ContainerInfo, Metadata} from '../../../contracts/metadata/metadata.ts';
+import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
+import type {CreateTask} from '../../../contracts/task/task.ts';
+import {KeelsonError} from '../../../kernel/errors.ts';
+import {Options} from '../../../api/gen/types/runc/options/oci.ts';
+import {Bundle} from './bundle.ts';
+import {LogPipe} from './log-pipe.ts';
+import {findRuntimeBinary} from './runtime-binary.ts';
+import type {RunningShim} from './running-shim.ts';
+import {prefixed} from './shim-errors.ts';
+import {readSpec, withNetworkPath, type SpecFacts} from './spec-network.ts';
+import {Task} from './task.ts';
+import type {TaskWorld} from './task-world.ts';
+
+/**
+ * Makes a task: container record → bundle → network → shim → runtime. Resolves once init waits to be started. Whatever fails,
+ * everything that was made before it is unmade, newest first.
+ */
+export async function createTask(world: TaskWorld, metadata: Metadata, namespace: string, request: CreateTask, signal: AbortSignal): Promise<Task> {
+	const containerId = parseIdentifier(request.containerId, 'container id');
+	using _ = world.registry.reserve(namespace, containerId);
+	const container = await metadata.scope({namespace}).containers.get(containerId);
+	const specBytes = specOf(container);
+	const spec = readSpec(specBytes);
+	const options = request.options !== undefined && request.options.typeUrl !== '' ? request.options : container.runtime.options;
+	const binary = await findRuntimeBinary(request.runtimePath || container.runtime.name, world.search);
+	const bundle = new Bundle(world.place, namespace, containerId);
+
+	await using half = new AsyncDisposableStack();
+	await bundle.create(specBytes, {rootGid: spec.rootGid, shimBinary: binary});
+	half.defer(async () => bundle.remove());
+	const network = await attachNetwork(world, {container, spec, specBytes, bundle, half}, signal);
+	const logPipe = half.use(await LogPipe.open(bundle.path, world.log.with({namespace, container: containerId})));
+	const task = new Task(bundle, network);
+	const shim = await acquireShim(world, bundle, binary, request, options, signal);
+	half.defer(async () => world.pool.release(shim, containerId));
+	task.shim = shim;
+	try {
+		await bundle.writeAddress(shim.address);
+		const {terminal, stdin, stdout, stderr} = request;
+		const {pid} = await shim.task.create({
+			id: containerId, bundle: bundle.path, terminal, stdin, stdout, stderr, rootfs: request.rootfs,
+			checkpoint: request.checkpoint === undefined ? '' : await world.restorePath(request.checkpoint),
+			options,
+		}, {timeoutMs: world.deadlines.call});
+		task.pid = pid;
+	} catch (error) {
+		await world.cleanUpShim(task);
+		throw prefixed('failed to create shim task', error);
+	}
+	task.logPipe = logPipe;
+	half.move();
+	world.registry.add(task);
+	return task;
+}
+
+interface HalfMade {
+	readonly container: ContainerInfo;
+	readonly spec: SpecFacts;
+	readonly specBytes: Uint8Array;
+	readonly bundle: Bundle;
+	readonly half: AsyncDisposableStack;
+}
+
+async function attachNetwork(world: TaskWorld, {container, spec, specBytes, bundle, half}: HalfMade, signal: AbortSignal): Promise<Task['network']> {
+	if (!spec.wantsNetwork) {
+		return undefined;
+	}
+	const {networks} = world;
+	const request = await networks.attach({namespace: bundle.namespace, containerId: container.id, labels: container.labels, annotations: spec.annotations}, signal);
+	half.defer(async () => networks.detach(request));
+	// In the bundle's copy alone: the record's spec is the client's.
+	await bundle.writeConfig(withNetworkPath(specBytes, request.path));
+	return request;
+}
+
+async function acquireShim(
+	{pool, program, search}: TaskWorld, bundle: Bundle, binary: string, {runtimePath = ''}: CreateTask, options: CreateTask['options'], signal: AbortSignal,
+): Promise<RunningShim> {
+	// A cgroup of the shim's own, or a binary that the client chose, is a wish to be alone.
+	const shimCgroup = options?.typeUrl === 'containerd.runc.v1.Options' ? Options.decode(options.value).shimCgroup : '';
+	try {
+		return await pool.acquire(program(binary), bundle, {isShared: binary === search.own && runtimePath === '' && shimCgroup === '', signal});
+	} catch (error) {
+		throw prefixed('failed to start shim', error);
+	}
+}
+
+function specOf({id, spec}: ContainerInfo): Uint8Array {
+	if (spec === undefined || spec.value.length === 0) {
+		throw new KeelsonError('FAILED_PRECONDITION', `container ${id} has no spec`);
+	}
+	return spec.value;
+}

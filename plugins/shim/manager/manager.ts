@@ -1,0 +1,95 @@
+import {Any as AnyMessage} from '../../../api/gen/google/protobuf/any.ts';
+import type {EventBus} from '../../../contracts/event/event.ts';
+import type {Metadata} from '../../../contracts/metadata/metadata.ts';
+import type {Network, NetworkNamespaces} from '../../../contracts/network/network.ts';
+import type {Any} from '../../../contracts/oci/any.ts';
+import type {TaskManager, Tasks} from '../../../contracts/task/task.ts';
+import type {Logger} from '../../../kernel/log.ts';
+import type {BundlePlace} from './bundle.ts';
+import type {Deadlines} from './deadlines.ts';
+import {NamespaceTasks} from './namespace-tasks.ts';
+import {recoverTasks} from './recover.ts';
+import {findRuntimeBinary, type RuntimeSearch} from './runtime-binary.ts';
+import type {RunningShim} from './running-shim.ts';
+import {ShimPool} from './shim-pool.ts';
+import {ShimProgram, type ShimEnvironment} from './shim-program.ts';
+import {TaskNetworks} from './task-networks.ts';
+import {TaskRegistry} from './task-registry.ts';
+import {TaskWorld} from './task-world.ts';
+
+export interface ShimTaskManagerOptions {
+	readonly metadata: Metadata;
+	readonly events: EventBus;
+	readonly namespaces: NetworkNamespaces;
+	readonly networks: ReadonlyMap<string, Network>;
+	readonly place: BundlePlace;
+	readonly environment: ShimEnvironment;
+	readonly search: RuntimeSearch;
+	readonly deadlines: Deadlines;
+	readonly containersPerShim: number;
+	readonly spareMs: number;
+	readonly log: Logger;
+}
+
+/** Tasks in shims, which go on when this process does not. */
+export class ShimTaskManager implements TaskManager, AsyncDisposable {
+	readonly #metadata: Metadata;
+	readonly #pool: ShimPool;
+	readonly #world: TaskWorld;
+	/** Resolves when every task of an earlier daemon has been decided upon. */
+	#recovered: Promise<void> = Promise.resolve();
+
+	private constructor({metadata, events, namespaces, networks, place, environment, search, deadlines, containersPerShim, spareMs, log}: ShimTaskManagerOptions) {
+		this.#metadata = metadata;
+		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, lost: shim => this.#lost(shim)});
+		this.#world = new TaskWorld({
+			place, events, search, deadlines, log,
+			registry: new TaskRegistry(),
+			pool: this.#pool,
+			networks: new TaskNetworks(namespaces, networks, log),
+			program: binary => new ShimProgram(binary, environment),
+		});
+	}
+
+	/** Knows all tasks of an earlier daemon when it resolves; connects to their shims afterwards, and waits for none. */
+	static async open(options: ShimTaskManagerOptions): Promise<ShimTaskManager> {
+		const manager = new ShimTaskManager(options);
+		const {done} = await recoverTasks(manager.#world);
+		manager.#recovered = done;
+		return manager;
+	}
+
+	get recovered(): Promise<void> {
+		return this.#recovered;
+	}
+
+	tasks(namespace: string): Tasks {
+		return new NamespaceTasks(this.#world, this.#metadata, namespace);
+	}
+
+	async runtimeInfo({runtimePath, options}: {readonly runtimePath: string; readonly options?: Any}, signal?: AbortSignal): Promise<Any> {
+		const {search, deadlines} = this.#world;
+		const binary = await findRuntimeBinary(runtimePath === '' ? 'io.containerd.runc.v2' : runtimePath, search);
+		const late = AbortSignal.timeout(deadlines.call);
+		const input = options === undefined ? new Uint8Array(0) : AnyMessage.encode(options).finish();
+		const value = await this.#world.program(binary).info(input, signal === undefined ? late : AbortSignal.any([signal, late]));
+		return {typeUrl: 'containerd.types.RuntimeInfo', value};
+	}
+
+	/** Lets go of shims; those with containers go on. */
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#pool[Symbol.asyncDispose]();
+	}
+
+	// Its containers have lost their parent: nobody can say how they end.
+	#lost(shim: RunningShim): void {
+		for (const id of shim.containers) {
+			const task = this.#world.registry.list(shim.namespace).find(one => one.id === id);
+			if (task !== undefined && task.leaving === undefined) {
+				this.#world.bury(task).catch((error: unknown) => {
+					this.#world.log.error('a task without a shim could not be taken away', {namespace: shim.namespace, container: id, error});
+				});
+			}
+		}
+	}
+}

@@ -1,0 +1,66 @@
+import type {TaskDefinition} from '../../../api/gen/runtime/task/v3/shim.ts';
+import {KeelsonError} from '../../../kernel/errors.ts';
+import {connectTtrpc, type TtrpcClient} from '../../../lib/ttrpc/client.ts';
+import {ttrpcClientFor, type TypedClient} from '../../../lib/ttrpc/typed-service.ts';
+import {taskV2, taskV3} from '../protocol/task-definition.ts';
+import type {ShimAddress} from './bundle.ts';
+import type {ShimProgram} from './shim-program.ts';
+
+export type TaskClient = TypedClient<TaskDefinition>;
+
+/** A shim that serves, and our connection to it. */
+export class RunningShim implements AsyncDisposable {
+	readonly program: ShimProgram;
+	readonly namespace: string;
+	readonly address: ShimAddress;
+	/** May take containers beside the one that it was started for. */
+	readonly isShared: boolean;
+	/** Resolves when the connection has ended, by either side. */
+	readonly closed: Promise<void>;
+	/** Ids of the containers in it. */
+	readonly containers = new Set<string>();
+	readonly task: TaskClient;
+	readonly #client: TtrpcClient;
+
+	private constructor(client: TtrpcClient, facts: ShimFacts) {
+		this.program = facts.program;
+		this.namespace = facts.namespace;
+		this.address = facts.address;
+		this.isShared = facts.isShared;
+		this.#client = client;
+		this.closed = client.closed;
+		this.task = ttrpcClientFor(facts.address.version === 3 ? taskV3 : taskV2, client);
+	}
+
+	/** Rejects with NOT_FOUND or UNAVAILABLE when nobody answers there, DEADLINE_EXCEEDED or CANCELLED by the signal. */
+	static async connect(facts: ShimFacts, signal: AbortSignal): Promise<RunningShim> {
+		return new RunningShim(await connectTtrpc(facts.address.address.replace(/^unix:\/\//, ''), {signal}), facts);
+	}
+
+	get isClosed(): boolean {
+		return this.#client.isClosed;
+	}
+
+	/** Asks it to end, which it does when it is empty. What it answers makes no difference. */
+	async shutdown(id: string, timeoutMs: number): Promise<void> {
+		try {
+			await this.task.shutdown({id, now: false}, {timeoutMs});
+		} catch (error) {
+			// It has closed the connection, or hangs: the caller lets go of it either way.
+			if (!(error instanceof KeelsonError)) {
+				throw error;
+			}
+		}
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#client[Symbol.asyncDispose]();
+	}
+}
+
+export interface ShimFacts {
+	readonly program: ShimProgram;
+	readonly namespace: string;
+	readonly address: ShimAddress;
+	readonly isShared: boolean;
+}

@@ -1,0 +1,140 @@
+import type {Logger} from '../../../kernel/log.ts';
+import {KeelsonError} from '../../../kernel/errors.ts';
+import type {Bundle, ShimAddress} from './bundle.ts';
+import type {Deadlines} from './deadlines.ts';
+import {RunningShim} from './running-shim.ts';
+import type {ShimProgram} from './shim-program.ts';
+
+export interface ShimPoolOptions {
+	/** Containers that share a shim of ours, at most; 1: none do. */
+	readonly containersPerShim: number;
+	/** How long a shared shim stays when its last container is gone, so that the next need not wait for one. */
+	readonly spareMs: number;
+	readonly deadlines: Deadlines;
+	readonly log: Logger;
+	/** Called when the connection to a shim with containers has ended, and we did not end it. */
+	readonly lost: (shim: RunningShim) => void;
+}
+
+interface Slot {
+	readonly key: string;
+	readonly shim: Promise<RunningShim>;
+	readonly ids: Set<string>;
+	readonly isShared: boolean;
+	spare?: NodeJS.Timeout | undefined;
+}
+
+/** The shims that are connected, and which container goes to which. */
+export class ShimPool implements AsyncDisposable {
+	readonly #options: ShimPoolOptions;
+	readonly #slots = new Set<Slot>();
+	#isClosed = false;
+
+	constructor(options: ShimPoolOptions) {
+		this.#options = options;
+	}
+
+	/** A place in a shim for a container: in one with room, or in a new one. Rejects with what the shim's binary said. */
+	async acquire(program: ShimProgram, bundle: Bundle, {isShared, signal}: {readonly isShared: boolean; readonly signal: AbortSignal}): Promise<RunningShim> {
+		const {containersPerShim} = this.#options;
+		const key = `${bundle.namespace}\0${program.path}`;
+		const found = isShared ? [...this.#slots].find(slot => slot.isShared && slot.key === key && slot.ids.size < containersPerShim) : undefined;
+		const slot = found ?? this.#add(key, isShared && containersPerShim > 1, async shared => this.#start(program, bundle, shared, signal));
+		clearTimeout(slot.spare);
+		slot.ids.add(bundle.id);
+		const shim = await slot.shim;
+		shim.containers.add(bundle.id);
+		return shim;
+	}
+
+	/** Takes up the connection to a shim that an earlier daemon started. One shim may be in many bundles; it is connected once. */
+	async adopt(program: ShimProgram, bundle: Bundle, address: ShimAddress, {isShared, signal}: {readonly isShared: boolean; readonly signal: AbortSignal}): Promise<RunningShim> {
+		const key = `${bundle.namespace}\0${program.path}`;
+		for (const slot of this.#slots) {
+			const shim = await slot.shim.catch(() => undefined);
+			if (shim?.address.address === address.address) {
+				slot.ids.add(bundle.id);
+				shim.containers.add(bundle.id);
+				return shim;
+			}
+		}
+		const slot = this.#add(key, isShared, async shared => RunningShim.connect({program, namespace: bundle.namespace, address, isShared: shared}, signal));
+		slot.ids.add(bundle.id);
+		const shim = await slot.shim;
+		shim.containers.add(bundle.id);
+		return shim;
+	}
+
+	/** A container has left: a shim of its own is asked to end, a shared one that is empty stays for a while. */
+	async release(shim: RunningShim, id: string): Promise<void> {
+		shim.containers.delete(id);
+		const slot = await this.#slotOf(shim);
+		slot?.ids.delete(id);
+		if (slot === undefined || slot.ids.size > 0) {
+			return;
+		}
+		if (!slot.isShared || this.#options.spareMs === 0) {
+			await this.#end(slot, shim, id);
+			return;
+		}
+		slot.spare = setTimeout(() => void this.#end(slot, shim, id), this.#options.spareMs).unref();
+	}
+
+	/** Lets go of all shims. Those that hold containers go on. */
+	async [Symbol.asyncDispose](): Promise<void> {
+		this.#isClosed = true;
+		await Promise.all([...this.#slots].map(async slot => {
+			const shim = await slot.shim.catch(() => undefined);
+			if (shim !== undefined && slot.ids.size === 0) {
+				await this.#end(slot, shim, '');
+			}
+			clearTimeout(slot.spare);
+			await shim?.[Symbol.asyncDispose]();
+		}));
+	}
+
+	#add(key: string, isShared: boolean, open: (isShared: boolean) => Promise<RunningShim>): Slot {
+		if (this.#isClosed) {
+			throw new KeelsonError('UNAVAILABLE', 'the daemon stops: no shim is started');
+		}
+		const slot: Slot = {key, isShared, ids: new Set(), shim: open(isShared)};
+		this.#slots.add(slot);
+		slot.shim.then(async shim => {
+			await shim.closed;
+			this.#slots.delete(slot);
+			clearTimeout(slot.spare);
+			if (!this.#isClosed && shim.containers.size > 0) {
+				this.#options.lost(shim);
+			}
+		}, () => this.#slots.delete(slot));
+		return slot;
+	}
+
+	async #start(program: ShimProgram, bundle: Bundle, isShared: boolean, signal: AbortSignal): Promise<RunningShim> {
+		const {namespace, id, path} = bundle;
+		const {deadlines, log} = this.#options;
+		// Not the request's signal alone: others may wait for the same shim.
+		const both = isShared ? AbortSignal.timeout(deadlines.call) : AbortSignal.any([signal, AbortSignal.timeout(deadlines.call)]);
+		const address = await program.start({namespace, id, bundle: path, signal: both});
+		log.debug('shim started', {namespace, id, address: address.address});
+		return RunningShim.connect({program, namespace, address, isShared}, AbortSignal.timeout(deadlines.load));
+	}
+
+	async #end(slot: Slot, shim: RunningShim, id: string): Promise<void> {
+		if (slot.ids.size > 0 || !this.#slots.delete(slot)) {
+			return;
+		}
+		clearTimeout(slot.spare);
+		await shim.shutdown(id, this.#options.deadlines.shutdown);
+		await shim[Symbol.asyncDispose]();
+	}
+
+	async #slotOf(shim: RunningShim): Promise<Slot | undefined> {
+		for (const slot of this.#slots) {
+			if (await slot.shim.catch(() => undefined) === shim) {
+				return slot;
+			}
+		}
+		return undefined;
+	}
+}

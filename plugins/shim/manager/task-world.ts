@@ -1,0 +1,130 @@
+import type {EventBus, EventValues} from '../../../contracts/event/event.ts';
+import type {Descriptor} from '../../../contracts/oci/descriptor.ts';
+import type {ProcessExit} from '../../../contracts/task/task.ts';
+import {DeleteResponse} from '../../../api/gen/runtime/task/v3/shim.ts';
+import {KeelsonError} from '../../../kernel/errors.ts';
+import type {Logger} from '../../../kernel/log.ts';
+import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
+import {fromTimestamp} from '../protocol/timestamp.ts';
+import type {BundlePlace} from './bundle.ts';
+import type {Deadlines} from './deadlines.ts';
+import type {RuntimeSearch} from './runtime-binary.ts';
+import {isShimGone} from './shim-errors.ts';
+import type {ShimPool} from './shim-pool.ts';
+import type {ShimProgram} from './shim-program.ts';
+import type {Task} from './task.ts';
+import type {TaskNetworks} from './task-networks.ts';
+import type {TaskRegistry} from './task-registry.ts';
+
+export interface TaskWorldParts {
+	readonly place: BundlePlace;
+	readonly registry: TaskRegistry;
+	readonly pool: ShimPool;
+	readonly networks: TaskNetworks;
+	readonly events: EventBus;
+	readonly search: RuntimeSearch;
+	readonly program: (binary: string) => ShimProgram;
+	readonly deadlines: Deadlines;
+	readonly log: Logger;
+}
+
+/** What all tasks stand on, and how each of them leaves. */
+export class TaskWorld {
+	readonly place: BundlePlace;
+	readonly registry: TaskRegistry;
+	readonly pool: ShimPool;
+	readonly networks: TaskNetworks;
+	readonly search: RuntimeSearch;
+	readonly program: (binary: string) => ShimProgram;
+	readonly deadlines: Deadlines;
+	readonly log: Logger;
+	readonly #events: EventBus;
+
+	constructor(parts: TaskWorldParts) {
+		this.place = parts.place;
+		this.registry = parts.registry;
+		this.pool = parts.pool;
+		this.networks = parts.networks;
+		this.search = parts.search;
+		this.program = parts.program;
+		this.deadlines = parts.deadlines;
+		this.log = parts.log;
+		this.#events = parts.events;
+	}
+
+	/** Learns how init ends, from the shim, without waiting for it here. */
+	watch(task: Task): void {
+		const {shim} = task;
+		if (shim === undefined) {
+			return;
+		}
+		shim.task.wait({id: task.id}).then(({exitStatus, exitedAt}) => {
+			task.end({pid: task.pid, exitStatus, exitedAt: fromTimestamp(exitedAt) ?? new Date()});
+		}, (error: unknown) => {
+			if (!isShimGone(error) && task.leaving === undefined) {
+				this.log.warn('cannot wait for a task', {namespace: task.namespace, container: task.id, error});
+			}
+		});
+	}
+
+	/** Takes away all that is left of a task when its shim has forgotten it: shim, network, bundle. */
+	async forget(task: Task): Promise<void> {
+		if (task.shim !== undefined) {
+			await this.pool.release(task.shim, task.id);
+		}
+		task.logPipe?.[Symbol.dispose]();
+		if (task.network !== undefined) {
+			await this.networks.detach(task.network);
+		}
+		await task.bundle.remove();
+		this.registry.remove(task);
+	}
+
+	/**
+	 * The shim of a task is gone and cannot be asked: ends what it left by the shim's own `delete`, tells everyone that the task has exited, if nobody
+	 * did, and is deleted, and takes the rest away. The exit status is 255 where nobody knows it.
+	 */
+	async bury(task: Task): Promise<void> {
+		task.leaving ??= this.#bury(task);
+		await task.leaving;
+	}
+
+	/** `<binary> delete`, for a shim that cannot be asked. Resolves with how init ended, as far as it knows. */
+	async cleanUpShim(task: Task): Promise<ProcessExit | undefined> {
+		const binary = await task.bundle.readShimBinary();
+		if (binary === undefined) {
+			return undefined;
+		}
+		try {
+			const signal = AbortSignal.timeout(this.deadlines.cleanup * 2);
+			const answer = DeleteResponse.decode(await this.program(binary).delete({namespace: task.namespace, id: task.id, bundle: task.bundle.path, signal}));
+			return {pid: answer.pid, exitStatus: answer.exitStatus, exitedAt: fromTimestamp(answer.exitedAt) ?? new Date()};
+		} catch (error) {
+			this.log.warn('a shim could not clean up', {namespace: task.namespace, container: task.id, error});
+			return undefined;
+		}
+	}
+
+	/** A directory with the checkpoint that a descriptor names. */
+	async restorePath(checkpoint: Descriptor): Promise<string> {
+		throw new KeelsonError('UNIMPLEMENTED', `checkpoint ${checkpoint.digest} must be restored from a path of the runtime options`);
+	}
+
+	async #bury(task: Task): Promise<void> {
+		const {id, namespace} = task;
+		const known = task.exit;
+		const left = await this.cleanUpShim(task);
+		const exit = known ?? {pid: left?.pid || task.pid, exitStatus: left?.exitStatus ?? 255, exitedAt: left?.exitedAt ?? new Date()};
+		this.log.warn('the shim of a task is gone', {namespace, container: id, exit_status: exit.exitStatus});
+		if (known === undefined) {
+			this.#publish(namespace, 'containerd.events.TaskExit', {containerId: id, id, ...exit});
+		}
+		task.end(exit);
+		this.#publish(namespace, 'containerd.events.TaskDelete', {containerId: id, id: '', ...exit});
+		await this.forget(task);
+	}
+
+	#publish<T extends TaskEventType>(namespace: string, type: T, value: EventValues[T]): void {
+		this.#events.publish(namespace, topicOf(type), {type, value});
+	}
+}

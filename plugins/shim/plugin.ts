@@ -1,0 +1,55 @@
+/** Tasks: containers in shims, which outlive the daemon. */
+
+import path from 'node:path';
+import * as z from 'zod';
+import {EventBus} from '../../contracts/event/event.ts';
+import {Metadata} from '../../contracts/metadata/metadata.ts';
+import {Network, NetworkNamespaces} from '../../contracts/network/network.ts';
+import {TaskManager} from '../../contracts/task/task.ts';
+import {all, definePlugin, one} from '../../kernel/index.ts';
+import {deadlinesFrom} from './manager/deadlines.ts';
+import {ShimTaskManager} from './manager/manager.ts';
+import {findShimScript, writeLauncher} from './manager/own-launcher.ts';
+
+/** The table [plugins."io.containerd.runtime.v2.task"]. */
+const config = z.strictObject({
+	platforms: z.array(z.string()).default([]).describe('containerd\'s key; the host\'s own platform is what runs here'),
+	sched_core: z.boolean().default(false).describe('containerd\'s key; not followed'),
+	containers_per_shim: z.int().min(1).max(1024).default(64).describe('containers of a namespace that share one shim process of ours; 1 gives each its own'),
+	spare_shim_seconds: z.number().min(0).max(86_400).default(60).describe('how long an empty shim of ours is kept for the next container; 0 for none'),
+	shim: z.string().default('').describe('launcher of our own shim; by default, that of this package'),
+	runtimes: z.record(z.string(), z.string()).default({}).describe('shim binaries by runtime name, above those found by their names'),
+	runtime_root: z.string().default('').describe('where OCI runtimes keep state, a directory a namespace; by default, runc/ in the daemon\'s state'),
+});
+
+export const plugin = definePlugin({
+	id: 'io.containerd.runtime.v2.task',
+	provides: TaskManager,
+	requires: {metadata: one(Metadata), events: one(EventBus), namespaces: one(NetworkNamespaces), networks: all(Network)},
+	config,
+	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, shim, runtimes, runtime_root: runtimeRoot}, services, root, state, daemon, lifetime, log}) {
+		const own = shim === ''
+			? await writeLauncher(path.join(root, '.bin'), {node: process.execPath, script: await findShimScript(), cache: path.join(root, '.compile-cache')})
+			: shim;
+		const grpcAddress = textAt(daemon.config, 'grpc');
+		return lifetime.use(await ShimTaskManager.open({
+			...services, log, containersPerShim,
+			spareMs: spareSeconds * 1000,
+			place: {state, root},
+			deadlines: deadlinesFrom(daemon.config['timeouts']),
+			search: {own, overrides: runtimes, searchPath: [process.env['PATH'] ?? '', path.dirname(daemon.binary)].join(':')},
+			environment: {
+				grpcAddress,
+				ttrpcAddress: textAt(daemon.config, 'ttrpc') || (grpcAddress === '' ? '' : `${grpcAddress}.ttrpc`),
+				daemonBinary: daemon.binary,
+				runtimeRoot: runtimeRoot || path.join(daemon.state, 'runc'),
+				debug: textAt(daemon.config, 'debug', 'level') === 'debug',
+			},
+		}));
+	},
+});
+
+function textAt(config: Readonly<Record<string, unknown>>, table: string, key = 'address'): string {
+	const value = (config[table] as Readonly<Record<string, unknown>> | undefined)?.[key];
+	return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,59 @@
+import {readFile} from 'node:fs/promises';
+import {parseMountTable} from '../../../lib/sys/mount-table.ts';
+
+/** Where a container's control groups lie in the file system. */
+export interface ContainerCgroup {
+	/** Of cgroup v1: a directory for each controller that is mounted (`memory`, `cpu`, `cpuacct`, ...). */
+	readonly controllers: ReadonlyMap<string, string>;
+	/** Of cgroup v2; with v1 beside it (hybrid) it controls little. */
+	readonly unified: string | undefined;
+}
+
+/** The groups of a process, which must be in its container by now and must not have its own cgroup namespace's root hidden from us. */
+export async function cgroupOf(pid: number): Promise<ContainerCgroup> {
+	const [groups, mounts] = await Promise.all([readFile(`/proc/${pid}/cgroup`, 'utf8'), readFile('/proc/self/mountinfo', 'utf8')]);
+	return locateCgroup(groups, mounts);
+}
+
+/**
+ * Joins /proc/PID/cgroup (cgroups(7): `hierarchy:controllers:path`) with the mounts of this namespace (mountinfo). Groups whose
+ * hierarchy is not mounted here are left out.
+ */
+export function locateCgroup(groups: string, mountInfo: string): ContainerCgroup {
+	const controllers = new Map<string, string>();
+	let unified: string | undefined;
+	const mounts = parseMountTable(mountInfo).filter(({type}) => type === 'cgroup' || type === 'cgroup2');
+	for (const line of groups.split('\n')) {
+		const [, id, names = '', path = ''] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
+		if (id === undefined) {
+			continue;
+		}
+		if (names === '') {
+			const mount = mounts.find(({type}) => type === 'cgroup2');
+			unified = mount === undefined ? undefined : below(mount, path);
+			continue;
+		}
+		for (const name of names.split(',')) {
+			const mount = mounts.find(({type, superOptions}) => type === 'cgroup' && superOptions.includes(name));
+			const directory = mount === undefined ? undefined : below(mount, path);
+			if (directory !== undefined) {
+				controllers.set(name, directory);
+			}
+		}
+	}
+	return {controllers, unified};
+}
+
+// A mount may show a part of the hierarchy only: in a container, its own.
+function below({mountPoint, root}: {readonly mountPoint: string; readonly root: string}, path: string): string | undefined {
+	if (root === '/') {
+		return `${mountPoint}${path === '/' ? '' : path}`;
+	}
+	return path === root || path.startsWith(`${root}/`) ? `${mountPoint}${path.slice(root.length)}` : undefined;
+}
+
+/** Whether v2 is what governs: v1 controllers are not there. */
+export function isUnified(cgroup: ContainerCgroup): cgroup is ContainerCgroup & {readonly unified: string} {
+	const {controllers, unified} = cgroup;
+	return unified !== undefined && ![...controllers.keys()].some(name => !name.startsWith('name='));
+}

@@ -1,0 +1,31 @@
+import {readFileSync, renameSync, writeFileSync} from 'node:fs';
+import path from 'node:path';
+import type {ProcessExit} from '../../../contracts/task/task.ts';
+
+const name = 'init.exit';
+
+/** Writes how a container's init ended into its bundle, for those who come when this shim is gone. */
+export function recordExit(bundle: string, {pid, exitStatus, exitedAt}: ProcessExit): void {
+	const file = path.join(bundle, name);
+	writeFileSync(`${file}.new`, JSON.stringify({pid, exitStatus, exitedAt: exitedAt.toISOString()}), {mode: 0o600});
+	renameSync(`${file}.new`, file);
+}
+
+/** What `recordExit` wrote; undefined when init did not end while a shim was there. */
+export function recordedExit(bundle: string): ProcessExit | undefined {
+	try {
+		const {pid, exitStatus, exitedAt} = JSON.parse(readFileSync(path.join(bundle, name), 'utf8')) as {pid: number; exitStatus: number; exitedAt: string};
+		return {pid, exitStatus, exitedAt: new Date(exitedAt)};
+	} catch {
+		return undefined;
+	}
+}
+
+/** The pid that the runtime wrote at create; 0 when there is none. */
+export function recordedPid(bundle: string): number {
+	try {
+		return Number.parseInt(readFileSync(path.join(bundle, 'init.pid'), 'utf8'), 10) || 0;
+	} catch {
+		return 0;
+	}
+}

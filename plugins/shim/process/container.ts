@@ -1,0 +1,237 @@
+import {writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import type {EventValues} from '../../../contracts/event/event.ts';
+import type {OciRuntime, RuntimeCreate} from '../../../contracts/oci-runtime/oci-runtime.ts';
+import type {ProcessExit, ProcessInfo, Stdio} from '../../../contracts/task/task.ts';
+import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
+import type {TaskEventType} from '../protocol/task-events.ts';
+import {cgroupOf, type ContainerCgroup} from './container-cgroup.ts';
+import type {CheckpointOptions, ContainerOptions} from './container-options.ts';
+import {recordExit} from './container-record.ts';
+import type {IoOpener} from './open-io.ts';
+import type {ChildExit, Reaper} from './reaper.ts';
+import {inRuntimeWords} from './runtime-call.ts';
+import {Serial} from './serial.ts';
+import {TaskProcess} from './task-process.ts';
+
+/** What a container needs of the shim around it. */
+export interface ContainerPlace {
+	readonly namespace: string;
+	readonly reaper: Reaper;
+	readonly io: IoOpener;
+	/** Sent in this order, and never waits. */
+	publish<T extends TaskEventType>(type: T, value: EventValues[T]): void;
+	/** Bytes that nobody can act on, for the log. */
+	log(message: string): void;
+}
+
+export interface ContainerSetup {
+	readonly id: string;
+	readonly bundle: string;
+	readonly stdio: Stdio;
+	readonly options: ContainerOptions;
+	/** An image to restore from at start; empty: none. */
+	readonly checkpoint: string;
+	/** Its processes are all in a pid namespace that dies with init. */
+	readonly hasOwnPidNamespace: boolean;
+}
+
+/** Execs are given this long to end after init, which then ends them for everybody who waits. */
+const execsEndMs = 10_000;
+
+/** One container of the shim: init, execs, and the order in which their lives are told. */
+export class ShimContainer {
+	readonly setup: ContainerSetup;
+	readonly runtime: OciRuntime;
+	readonly init: TaskProcess;
+	readonly execs = new Map<string, TaskProcess>();
+	cgroup: ContainerCgroup | undefined;
+	/** Changes of the container's state, one at a time. */
+	readonly changes = new Serial();
+	readonly #place: ContainerPlace;
+
+	constructor(setup: ContainerSetup, runtime: OciRuntime, place: ContainerPlace) {
+		this.setup = setup;
+		this.runtime = runtime;
+		this.#place = place;
+		this.init = new TaskProcess('', setup.stdio);
+	}
+
+	get id(): string {
+		return this.setup.id;
+	}
+
+	/** Throws NOT_FOUND. */
+	process(execId: string): TaskProcess {
+		const found = execId === '' ? this.init : this.execs.get(execId);
+		if (found === undefined) {
+			throw new KeelsonError('NOT_FOUND', `process ${execId} of container ${this.id}: no such process`);
+		}
+		return found;
+	}
+
+	info({execId, pid, status, stdio, exit}: TaskProcess): ProcessInfo {
+		return {containerId: this.id, execId, pid, status, ...stdio, exitStatus: exit?.exitStatus ?? 0, ...(exit === undefined ? {} : {exitedAt: exit.exitedAt})};
+	}
+
+	/** Makes the container, which waits for start. `told` publishes that it is there. After a failure the runtime knows nothing of it. */
+	async create(told: (pid: number) => void): Promise<number> {
+		const {id, stdio, options, checkpoint} = this.setup;
+		this.init.io = await this.#place.io.open(stdio, {id, namespace: this.#place.namespace}, {uid: options.ioUid, gid: options.ioGid});
+		try {
+			// With a checkpoint the process comes to be at start.
+			if (checkpoint === '') {
+				const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime create failed', this.runtime.create(this.#creation())));
+				this.cgroup = await cgroupOf(pid).catch(() => undefined);
+				this.#watch(this.init, pid, exited);
+			}
+			told(this.init.pid);
+			return this.init.pid;
+		} catch (error) {
+			await this.init.io[Symbol.asyncDispose]();
+			// The runtime takes back what it could not make; an id that it refused may be somebody else's container.
+			if (this.init.pid !== 0) {
+				await this.runtime.delete(id, {force: true}).catch(() => undefined);
+			}
+			throw error;
+		}
+	}
+
+	async start(execId: string): Promise<number> {
+		const process = this.process(execId);
+		if (process.status !== 'created' || (process.pid !== 0 && execId !== '')) {
+			throw new KeelsonError('FAILED_PRECONDITION', `cannot start process ${execId || this.id}: it is ${process.status}`);
+		}
+		const work = execId === '' ? this.#startInit() : this.#startExec(process);
+		process.settled = work.catch(() => undefined);
+		return work;
+	}
+
+	async addExec(execId: string, stdio: Stdio, spec: Uint8Array): Promise<void> {
+		if (this.execs.has(execId)) {
+			throw new KeelsonError('ALREADY_EXISTS', `id ${execId}: already exists`);
+		}
+		const process = new TaskProcess(execId, stdio);
+		this.execs.set(execId, process);
+		try {
+			await writeFile(this.#execFile(execId, 'json'), spec, {mode: 0o600});
+		} catch (error) {
+			this.execs.delete(execId);
+			throw error;
+		}
+		this.#place.publish('containerd.events.TaskExecAdded', {containerId: this.id, execId});
+	}
+
+	async checkpoint(imagePath: string, options: CheckpointOptions): Promise<void> {
+		await inRuntimeWords('OCI runtime checkpoint failed', this.runtime.checkpoint(this.id, {
+			imagePath: options.imagePath || imagePath,
+			workPath: options.workPath || this.setup.options.criuWorkPath || path.join(this.setup.bundle, 'work'),
+			leaveRunning: !options.exit,
+			tcpEstablished: options.openTcp, externalUnixSockets: options.externalUnixSockets, shellJob: options.terminal, fileLocks: options.fileLocks,
+			emptyNamespaces: options.emptyNamespaces, cgroupsMode: options.cgroupsMode,
+		}));
+		this.#place.publish('containerd.events.TaskCheckpointed', {containerId: this.id, checkpoint: imagePath});
+	}
+
+	async #startInit(): Promise<number> {
+		const {checkpoint, options, bundle} = this.setup;
+		if (checkpoint === '') {
+			await inRuntimeWords('OCI runtime start failed', this.runtime.start(this.id));
+		} else {
+			const workPath = options.criuWorkPath || path.join(bundle, 'work');
+			const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime restore failed',
+				this.runtime.restore({...this.#creation(), imagePath: checkpoint, workPath})));
+			this.cgroup = await cgroupOf(pid).catch(() => undefined);
+			this.#watch(this.init, pid, exited);
+		}
+		this.init.status = this.init.exit === undefined ? 'running' : 'stopped';
+		this.#place.publish('containerd.events.TaskStart', {containerId: this.id, pid: this.init.pid});
+		return this.init.pid;
+	}
+
+	async #startExec(exec: TaskProcess): Promise<number> {
+		if (this.init.status === 'stopped') {
+			throw new KeelsonError('FAILED_PRECONDITION', `cannot exec in a stopped container: ${this.id}`);
+		}
+		if (this.init.status === 'paused') {
+			throw new KeelsonError('FAILED_PRECONDITION', `cannot exec in a paused container: ${this.id}`);
+		}
+		const {id, options} = this.setup;
+		exec.io = await this.#place.io.open(exec.stdio, {id, namespace: this.#place.namespace}, {uid: options.ioUid, gid: options.ioGid});
+		try {
+			const {pid, exited} = await this.#spawn(exec, async ({child, consoleSocket}) => inRuntimeWords('OCI runtime exec failed', this.runtime.exec({
+				id, stdio: child, processFile: this.#execFile(exec.execId, 'json'), pidFile: this.#execFile(exec.execId, 'pid'),
+				...(consoleSocket === undefined ? {} : {consoleSocket}),
+			})));
+			exec.status = 'running';
+			this.#watch(exec, pid, exited);
+			this.#place.publish('containerd.events.TaskExecStarted', {containerId: id, execId: exec.execId, pid});
+			return pid;
+		} catch (error) {
+			await exec.io[Symbol.asyncDispose]();
+			exec.io = undefined;
+			throw error;
+		}
+	}
+
+	#creation(): RuntimeCreate {
+		const {id, bundle, options: {noPivotRoot, noNewKeyring}} = this.setup;
+		const {child, consoleSocket} = this.init.io ?? {child: {stdin: null, stdout: null, stderr: null}};
+		return {id, bundle, stdio: child, pidFile: path.join(bundle, 'init.pid'), noPivotRoot, noNewKeyring, ...(consoleSocket === undefined ? {} : {consoleSocket})};
+	}
+
+	#execFile(execId: string, suffix: string): string {
+		return path.join(this.setup.bundle, `exec-${execId}.${suffix}`);
+	}
+
+	// The process may have ended when the runtime's own process is reaped and its pid file read.
+	async #spawn(process: TaskProcess, spawn: (io: NonNullable<TaskProcess['io']>) => Promise<number>): Promise<{pid: number; exited: Promise<ChildExit>}> {
+		const {io} = process;
+		if (io === undefined) {
+			throw new KeelsonError('INTERNAL', `streams of process ${process.execId || this.id} are not open`);
+		}
+		using expectation = this.#place.reaper.expect();
+		const pid = await spawn(io);
+		process.pid = pid;
+		const exited = expectation.claim(pid);
+		await io.handedOver();
+		return {pid, exited};
+	}
+
+	#watch(process: TaskProcess, pid: number, exited: Promise<ChildExit>): void {
+		void exited.then(async exit => this.#ended(process, {pid, ...exit})).catch((error: unknown) => {
+			this.#place.log(`the end of process ${pid} of ${this.id} could not be handled: ${String(error)}`);
+		});
+	}
+
+	async #ended(process: TaskProcess, {pid, exitStatus, exitedAt}: ProcessExit): Promise<void> {
+		// What is told first: that it started, then that it ended.
+		await process.settled;
+		if (process === this.init) {
+			await this.#endRest();
+			recordExit(this.setup.bundle, {pid, exitStatus, exitedAt});
+		}
+		// A client reads to the end before it deletes; a slow one is not waited for.
+		const finished = process.io?.finish();
+		process.end({pid, exitStatus, exitedAt});
+		this.#place.publish('containerd.events.TaskExit', {containerId: this.id, id: process.execId || this.id, pid, exitStatus, exitedAt});
+		await finished;
+	}
+
+	// Init's end is the last that is told.
+	async #endRest(): Promise<void> {
+		const running = [...this.execs.values()].filter(({pid, exit}) => pid !== 0 && exit === undefined);
+		if (!this.setup.hasOwnPidNamespace) {
+			await this.runtime.kill(this.id, 9, {all: true}).catch((error: unknown) => {
+				if (!isKeelsonError(error, 'NOT_FOUND')) {
+					this.#place.log(`what is left of ${this.id} could not be killed: ${String(error)}`);
+				}
+			});
+		}
+		const late = AbortSignal.timeout(execsEndMs);
+		await Promise.race([
+			Promise.all(running.map(async ({exited}) => exited)),
+			new Promise(resolve => late.addEventListener('abort', resolve, {once: true})),
+		]);
+	}
+}

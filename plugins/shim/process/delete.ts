@@ -1,0 +1,43 @@
+import path from 'node:path';
+import {readFileSync} from 'node:fs';
+import {DeleteResponse} from '../../../api/gen/runtime/task/v3/shim.ts';
+import {Options} from '../../../api/gen/types/runc/options/oci.ts';
+import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
+import {isKeelsonError} from '../../../kernel/errors.ts';
+import {toTimestamp} from '../protocol/timestamp.ts';
+import {recordedExit, recordedPid} from './container-record.ts';
+import {unmountBelow} from './shim.ts';
+import type {ShimArguments} from './shim-arguments.ts';
+
+/** Where nobody was there to see it. */
+const unknownExit = 255;
+
+/**
+ * What is done when a container's shim is gone: ends the container by force, takes its mounts away, and says how init ended, as
+ * far as the bundle knows. Nothing that is missing is an error.
+ */
+export async function deleteContainer({namespace, id, runtimeRoot}: ShimArguments, bundle: string, runtimes: OciRuntimes): Promise<Uint8Array> {
+	const {binaryName, root, systemdCgroup} = optionsOf(bundle);
+	const runtime = runtimes.open({
+		binary: binaryName || 'runc', root: path.join(root || runtimeRoot, namespace), log: path.join(bundle, 'log.json'), systemdCgroup,
+	});
+	await runtime.delete(id, {force: true}).catch((error: unknown) => {
+		if (!isKeelsonError(error, 'NOT_FOUND')) {
+			throw error;
+		}
+	});
+	await unmountBelow(path.join(bundle, 'rootfs'));
+	const {pid, exitStatus, exitedAt} = recordedExit(bundle) ?? {pid: recordedPid(bundle), exitStatus: unknownExit, exitedAt: new Date()};
+	return DeleteResponse.encode({pid, exitStatus, exitedAt: toTimestamp(exitedAt)}).finish();
+}
+
+// The daemon writes the options that it passes to create into the bundle, as the bytes of the message in JSON's clothes.
+function optionsOf(bundle: string): Pick<Options, 'binaryName' | 'root' | 'systemdCgroup'> {
+	try {
+		const {binary_name: binaryName = '', root = '', systemd_cgroup: systemdCgroup = false} = JSON.parse(
+			readFileSync(path.join(bundle, 'options.json'), 'utf8')) as {binary_name?: string; root?: string; systemd_cgroup?: boolean};
+		return {binaryName, root, systemdCgroup};
+	} catch {
+		return Options.fromPartial({});
+	}
+}

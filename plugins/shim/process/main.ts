@@ -1,0 +1,101 @@
+import {chdir, cwd} from 'node:process';
+import {closeSync, openSync, readFileSync, writeFileSync, writeSync} from 'node:fs';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
+import {isKeelsonError} from '../../../kernel/errors.ts';
+import {nameThread} from '../../../lib/sys/process.ts';
+import {shimSocketPath} from '../protocol/shim-socket.ts';
+import {Reaper, type RunOptions} from './reaper.ts';
+import {parseShimArguments, type ShimArguments} from './shim-arguments.ts';
+import {groupOf} from './shim-group.ts';
+
+/** Runs a program to its end; the shim's own way, since it reaps all its children itself. */
+export type Run = Reaper['run'];
+export type {RunOptions};
+
+export interface ShimProgram {
+	readonly name: string;
+	readonly version: string;
+	readonly runtimes: (run: Run) => OciRuntimes;
+	readonly words: readonly string[];
+}
+
+/** What the shim's binary does, by containerd's protocol for them. Rejects with what is to be printed on standard error. */
+export async function runShim(program: ShimProgram): Promise<void> {
+	const shimArguments = parseShimArguments(program.words, process.env);
+	switch (shimArguments.action) {
+		case 'version':
+			writeSync(1, `${program.name}:\n  Version:  ${program.version}\n`);
+			return;
+		case 'start':
+			return start(program, shimArguments);
+		case 'delete': {
+			using reaper = new Reaper();
+			const {deleteContainer} = await import('./delete.ts');
+			writeSync(1, await deleteContainer(shimArguments, shimArguments.bundle || cwd(), program.runtimes(reaper.run.bind(reaper))));
+			return;
+		}
+		case 'info': {
+			using reaper = new Reaper();
+			const {describeRuntime} = await import('./info.ts');
+			const scratch = await mkdtemp(path.join(tmpdir(), 'keelson-shim-'));
+			try {
+				writeSync(1, await describeRuntime(readFileSync(0), program.runtimes(reaper.run.bind(reaper)), {...program, scratch}));
+			} finally {
+				await rm(scratch, {recursive: true, force: true});
+			}
+		}
+	}
+}
+
+// The launcher has put us into a session of our own; it and the daemon wait for standard output to end.
+async function start(program: ShimProgram, shimArguments: ShimArguments): Promise<void> {
+	const {address, namespace, id, versionMax} = shimArguments;
+	const bundle = cwd();
+	const socketPath = shimSocketPath(address, namespace, groupOf(bundle) ?? id);
+	const answer = (): void => {
+		const socket = `unix://${socketPath}`;
+		writeSync(1, versionMax === 0 ? socket : JSON.stringify({version: Math.min(versionMax, 3), address: socket, protocol: 'ttrpc'}));
+		detach();
+	};
+	nameThread('keelson-shim');
+	scoreForMemory();
+	const {serve} = await import('./serve.ts');
+	try {
+		await serve({
+			arguments: shimArguments, socketPath, bundle, runtimes: reaper => program.runtimes(reaper.run.bind(reaper)),
+			// A directory that goes away with its container is no place to stay in.
+			listening: () => {
+				answer();
+				chdir('/');
+			},
+		});
+	} catch (error) {
+		if (!isKeelsonError(error, 'ALREADY_EXISTS')) {
+			throw error;
+		}
+		// The group's shim is there already.
+		answer();
+	}
+	process.exit(0);
+}
+
+function detach(): void {
+	for (const fd of [0, 1, 2]) {
+		closeSync(fd);
+		// The lowest number that is free: the one just closed.
+		openSync('/dev/null', 'r+');
+	}
+}
+
+// After the containers' own processes, but before the daemon.
+function scoreForMemory(): void {
+	try {
+		const score = Number(readFileSync('/proc/self/oom_score_adj', 'utf8'));
+		writeFileSync('/proc/self/oom_score_adj', String(Math.min(score + 1, 1000)));
+	} catch {
+		// Not ours to change here; the kernel then goes by size alone.
+	}
+}

@@ -1,0 +1,63 @@
+import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
+import {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
+import {TtrpcServer} from '../../../lib/ttrpc/server.ts';
+import {shimSocketDirectory} from '../protocol/shim-socket.ts';
+import {EventPublisher} from './event-publisher.ts';
+import {IoOpener} from './open-io.ts';
+import {Reaper} from './reaper.ts';
+import {Shim} from './shim.ts';
+import type {ShimArguments} from './shim-arguments.ts';
+import {ShimListener} from './shim-listener.ts';
+import {logTo} from './shim-log.ts';
+import {taskServices} from './task-service.ts';
+
+/** With no container and nobody connected for this long, a shim ends: its daemon is gone. */
+const abandonedMs = 10_000;
+const lookMs = 1000;
+const flushMs = 5000;
+/** Each container may have several clients who wait for it. */
+const callsMax = 16_384;
+
+export interface ServeOptions {
+	readonly arguments: ShimArguments;
+	readonly socketPath: string;
+	/** The bundle that the shim was started for, whose log the daemon reads. */
+	readonly bundle: string;
+	/** Makes the runtimes, which spawn through the reaper. */
+	readonly runtimes: (reaper: Reaper) => OciRuntimes;
+	/** Called once the socket answers. */
+	readonly listening: () => void;
+}
+
+/**
+ * The life of a shim's process: serves until it is asked to end and holds no container, or is abandoned. Rejects with ALREADY_EXISTS
+ * when another shim answers at the socket.
+ */
+export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot}, socketPath, bundle, runtimes, listening}: ServeOptions): Promise<void> {
+	await using lifetime = new AsyncDisposableStack();
+	const ended = Promise.withResolvers<void>();
+	const log = (message: string): void => logTo(bundle, 'warning', message);
+	const reaper = lifetime.use(new Reaper());
+	const publisher = lifetime.use(new EventPublisher(ttrpcAddress, namespace, log));
+	const watcher = lifetime.use(new DescriptorWatcher());
+	const shim = new Shim({
+		namespace, runtimeRoot, reaper, log, runtimes: runtimes(reaper),
+		io: new IoOpener(reaper, watcher, shimSocketDirectory),
+		publish: (type, value) => publisher.publish(type, value),
+	});
+	const server = lifetime.use(new TtrpcServer({services: taskServices(shim, ended.resolve), callsMax}));
+	const listener = lifetime.use(await ShimListener.open(socketPath, server));
+	listening();
+	let idleSince = performance.now();
+	const look = setInterval(() => {
+		idleSince = shim.size > 0 || listener.connections > 0 ? performance.now() : idleSince;
+		if (performance.now() - idleSince > abandonedMs) {
+			ended.resolve();
+		}
+	}, lookMs);
+	lifetime.defer(() => clearInterval(look));
+	await ended.promise;
+	await listener[Symbol.asyncDispose]();
+	await server.close(AbortSignal.timeout(flushMs));
+	await publisher.flush(flushMs);
+}

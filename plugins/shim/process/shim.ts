@@ -1,0 +1,227 @@
+import {mkdir} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
+import path from 'node:path';
+import type {EventValues} from '../../../contracts/event/event.ts';
+import type {Mount} from '../../../contracts/oci/mount.ts';
+import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
+import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
+import {KeelsonError} from '../../../kernel/errors.ts';
+import {performMounts, UMOUNT, unmountAll} from '../../../lib/sys/mount.ts';
+import {mountsUnder} from '../../../lib/sys/mount-table.ts';
+import type {TaskEventType} from '../protocol/task-events.ts';
+import type {ContainerOptions} from './container-options.ts';
+import {ShimContainer} from './container.ts';
+import type {IoOpener} from './open-io.ts';
+import type {Reaper} from './reaper.ts';
+import {inRuntimeWords, toKillError} from './runtime-call.ts';
+import type {TaskProcess} from './task-process.ts';
+
+/** A spec is small; what is not is no spec. */
+const specBytesMax = 16 * 1024 * 1024;
+
+export interface ShimPlace {
+	readonly namespace: string;
+	/** Where runtimes keep their state, unless a container's options say otherwise; below it a directory a namespace. */
+	readonly runtimeRoot: string;
+	readonly runtimes: OciRuntimes;
+	readonly reaper: Reaper;
+	readonly io: IoOpener;
+	publish<T extends TaskEventType>(type: T, value: EventValues[T]): void;
+	log(message: string): void;
+}
+
+export interface CreateContainer {
+	readonly id: string;
+	readonly bundle: string;
+	readonly rootfs: readonly Mount[];
+	readonly stdio: Stdio;
+	readonly options: ContainerOptions;
+	readonly checkpoint: string;
+}
+
+/** The containers of one shim process. */
+export class Shim {
+	readonly #place: ShimPlace;
+	readonly #containers = new Map<string, ShimContainer>();
+	readonly #creating = new Set<string>();
+
+	constructor(place: ShimPlace) {
+		this.#place = place;
+	}
+
+	/** Containers, and those that are being made. */
+	get size(): number {
+		return this.#containers.size + this.#creating.size;
+	}
+
+	/** Throws NOT_FOUND. */
+	get(id: string): ShimContainer {
+		const container = this.#containers.get(id);
+		if (container === undefined) {
+			throw new KeelsonError('NOT_FOUND', `container ${id}: not created`);
+		}
+		return container;
+	}
+
+	/** Init's pid; 0 when there is no such container. */
+	pidOf(id: string): number {
+		return this.#containers.get(id)?.init.pid ?? 0;
+	}
+
+	/** Mounts the root file system, then makes the container. On failure nothing is left of either. */
+	async create(request: CreateContainer): Promise<number> {
+		const {id} = request;
+		if (this.#containers.has(id) || this.#creating.has(id)) {
+			throw new KeelsonError('ALREADY_EXISTS', `container ${id}: already exists`);
+		}
+		this.#creating.add(id);
+		try {
+			return await this.#create(request);
+		} finally {
+			this.#creating.delete(id);
+		}
+	}
+
+	async delete(id: string, execId: string): Promise<ProcessExit> {
+		const container = this.get(id);
+		return container.changes.run(async () => execId === '' ? this.#deleteContainer(container) : deleteExec(container, execId));
+	}
+
+	async start(id: string, execId: string): Promise<number> {
+		const container = this.get(id);
+		return container.changes.run(async () => container.start(execId));
+	}
+
+	async pause(id: string): Promise<void> {
+		const container = this.get(id);
+		await container.changes.run(async () => {
+			expectStatus(container, 'running', 'pause');
+			await inRuntimeWords('OCI runtime pause failed', container.runtime.pause(id));
+			container.init.status = 'paused';
+			this.#place.publish('containerd.events.TaskPaused', {containerId: id});
+		});
+	}
+
+	async resume(id: string): Promise<void> {
+		const container = this.get(id);
+		await container.changes.run(async () => {
+			expectStatus(container, 'paused', 'resume');
+			await inRuntimeWords('OCI runtime resume failed', container.runtime.resume(id));
+			container.init.status = 'running';
+			this.#place.publish('containerd.events.TaskResumed', {containerId: id});
+		});
+	}
+
+	async kill(id: string, execId: string, signalNumber: number, all: boolean): Promise<void> {
+		const container = this.get(id);
+		const target = container.process(execId);
+		if (target.exit !== undefined) {
+			throw new KeelsonError('NOT_FOUND', 'process already finished');
+		}
+		if (target.pid === 0) {
+			throw new KeelsonError('FAILED_PRECONDITION', 'process not created');
+		}
+		try {
+			// A child that we have not reaped keeps its pid. What is frozen must be thawed to die, which is the runtime's part.
+			if (all || container.init.status === 'paused') {
+				await container.runtime.kill(id, signalNumber, {all});
+			} else {
+				process.kill(target.pid, signalNumber);
+			}
+		} catch (error) {
+			throw toKillError(error);
+		}
+	}
+
+	async #create(request: CreateContainer): Promise<number> {
+		const {id, bundle, options, rootfs, stdio, checkpoint} = request;
+		const {namespace, runtimes, runtimeRoot} = this.#place;
+		const spec = await readSpec(bundle);
+		const runtime = runtimes.open({
+			binary: options.binaryName || 'runc',
+			root: path.join(options.root || runtimeRoot, namespace),
+			log: path.join(bundle, 'log.json'),
+			systemdCgroup: options.systemdCgroup,
+		});
+		const target = path.join(bundle, 'rootfs');
+		if (rootfs.length > 0) {
+			await mkdir(target, {recursive: true, mode: 0o711});
+			await performMounts(rootfs, target);
+		}
+		const setup = {id, bundle, stdio, options, checkpoint, hasOwnPidNamespace: hasOwnPidNamespace(spec)};
+		const container = new ShimContainer(setup, runtime, this.#place);
+		try {
+			return await container.create(pid => {
+				this.#containers.set(id, container);
+				const {stdin, stdout, stderr, terminal} = stdio;
+				this.#place.publish('containerd.events.TaskCreate', {containerId: id, bundle, rootfs, checkpoint, pid, io: {stdin, stdout, stderr, terminal}});
+			});
+		} catch (error) {
+			await unmountBelow(target);
+			throw error;
+		}
+	}
+
+	async #deleteContainer(container: ShimContainer): Promise<ProcessExit> {
+		const {id, init, runtime, setup: {bundle}} = container;
+		if (init.status !== 'stopped' && init.status !== 'created') {
+			throw new KeelsonError('FAILED_PRECONDITION', `cannot delete a ${init.status} process: container ${id}`);
+		}
+		// A created one is killed by it.
+		await runtime.delete(id, {force: init.status === 'created'}).catch((error: unknown) => {
+			// Somebody has done so behind our back.
+			if (!(error instanceof KeelsonError && error.code === 'NOT_FOUND')) {
+				throw error;
+			}
+		});
+		const exit = init.pid === 0 ? neverStarted() : await init.exited;
+		await Promise.all([...container.execs.values(), init].map(async ({io}) => io?.[Symbol.asyncDispose]()));
+		await unmountBelow(path.join(bundle, 'rootfs'));
+		this.#containers.delete(id);
+		this.#place.publish('containerd.events.TaskDelete', {containerId: id, id: '', pid: exit.pid, exitStatus: exit.exitStatus, exitedAt: exit.exitedAt});
+		return exit;
+	}
+}
+
+async function deleteExec(container: ShimContainer, execId: string): Promise<ProcessExit> {
+	const exec = container.process(execId);
+	if (exec.pid !== 0 && exec.exit === undefined) {
+		throw new KeelsonError('FAILED_PRECONDITION', `cannot delete a ${exec.status} process: exec ${execId}`);
+	}
+	await exec.io?.[Symbol.asyncDispose]();
+	container.execs.delete(execId);
+	return exec.exit ?? neverStarted();
+}
+
+function neverStarted(): ProcessExit {
+	return {pid: 0, exitStatus: 0, exitedAt: new Date()};
+}
+
+function expectStatus({id, init}: ShimContainer, expected: TaskProcess['status'], verb: string): void {
+	if (init.status !== expected) {
+		throw new KeelsonError('FAILED_PRECONDITION', `cannot ${verb} a ${init.status} process: container ${id}`);
+	}
+}
+
+/** Takes away a container's root file system, with what was mounted into it from outside. */
+export async function unmountBelow(directory: string): Promise<void> {
+	for (const {mountPoint} of await mountsUnder(directory)) {
+		await unmountAll(mountPoint, UMOUNT.DETACH);
+	}
+}
+
+interface Spec {
+	readonly linux?: {readonly namespaces?: readonly {readonly type?: string; readonly path?: string}[]};
+}
+
+async function readSpec(bundle: string): Promise<Spec> {
+	const text = await readFile(path.join(bundle, 'config.json'));
+	if (text.length > specBytesMax) {
+		throw new KeelsonError('INVALID_ARGUMENT', `config.json in ${bundle} has ${text.length} bytes, at most ${specBytesMax}`);
+	}
+	return JSON.parse(text.toString()) as Spec;
+}
+
+function hasOwnPidNamespace({linux}: Spec): boolean {
+	return linux?.namespaces?.some(({type, path: at = ''}) => type === 'pid' && at === '') ?? false;
+}
