@@ -53,7 +53,7 @@ scenario('of an index the host\'s platform is pulled', async ({t, images, fresh,
 	await ctr.ok('images', 'pull', '--plain-http', images.index);
 	same('check', await ctr.ok('images', 'check'));
 	same('content', (await ctr.lines('content', 'ls', '-q')).length);
-	t.is(await ctr.ok('run', '--rm', images.index, 'from-index', 'echo', 'native'), 'native\n');
+	t.is(await ctr.prints('run', '--rm', images.index, 'from-index', 'echo', 'native'), 'native\n');
 	await ctr.ok('images', 'rm', '--sync', images.index);
 });
 
@@ -124,7 +124,7 @@ scenario('an export is an OCI archive that imports elsewhere', async ({t, ctr, d
 
 	t.deepEqual(await other.lines('images', 'ls', '-q'), [images.busybox]);
 	same('imported content', (await other.lines('content', 'ls', '-q')).length);
-	t.is(await other.ok('run', '--rm', images.busybox, 'imported', 'echo', 'hello'), 'hello\n');
+	t.is(await other.prints('run', '--rm', images.busybox, 'imported', 'echo', 'hello'), 'hello\n');
 	t.deepEqual(await other.lines('leases', 'ls', '-q'), []);
 	await other.ok('images', 'rm', '--sync', images.busybox);
 });

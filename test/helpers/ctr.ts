@@ -42,6 +42,27 @@ export class Ctr {
 		return stdout;
 	}
 
+	/**
+	 * What a container's process prints. A client may cancel the reading of a FIFO that it has not yet opened when a process ends
+	 * at once: where nothing came, it is asked again, twice at most.
+	 */
+	async prints(...args: readonly string[]): Promise<string> {
+		for (let attempt = 0; attempt < 2; attempt++) {
+			const text = await this.ok(...args);
+			if (text !== '') {
+				return text;
+			}
+		}
+
+		return this.ok(...args);
+	}
+
+	/** The exit status of a task that has ended, which `tasks rm` tells as it removes it. */
+	async exitStatus(id: string): Promise<number> {
+		const {stderr} = await succeed(this.program, this.arguments(['tasks', 'rm', id]));
+		return Number(/exit with non-zero exit code (?<code>\d+)/v.exec(stderr)?.groups?.['code'] ?? 0);
+	}
+
 	/** What it prints on standard error; rejects when the exit status is 0. */
 	async fails(...args: readonly string[]): Promise<string> {
 		const outcome = await this.run(...args);

@@ -1,0 +1,70 @@
+import {readFile} from 'node:fs/promises';
+import {command, succeed} from '../helpers/command.ts';
+import {endToEnd} from '../helpers/end-to-end.ts';
+import {mountsUnder} from '../helpers/traces.ts';
+import {until} from '../helpers/until.ts';
+
+const scenario = endToEnd('network');
+
+scenario('a network namespace has lo, up, and nothing else', async ({t, ctr, images}) => {
+	t.is(await ctr.prints('run', '--rm', images.busybox, 'alone', 'sh', '-c', 'ls /sys/class/net; ip -o -4 addr | sed "s/ *scope.*//"'), 'lo\n1: lo    inet 127.0.0.1/8\n');
+});
+
+scenario('two containers have two networks', async ({t, ctr, images}) => {
+	const one = await ctr.prints('run', '--rm', images.busybox, 'one', 'readlink', '/proc/self/ns/net');
+	await ctr.ok('run', '-d', images.busybox, 'two', 'sleep', '60');
+	const two = await ctr.prints('tasks', 'exec', '--exec-id', 'look', 'two', 'readlink', '/proc/self/ns/net');
+	t.not(two, (await succeed('readlink', ['/proc/self/ns/net'])).stdout);
+	t.regex(one, /^net:/v);
+	await ctr.ok('tasks', 'rm', '--force', 'two');
+	await ctr.ok('containers', 'rm', 'two');
+});
+
+scenario('the namespace is pinned at a path while the task lives', async ({t, ctr, daemon, images}) => {
+	await ctr.ok('run', '-d', images.busybox, 'pinned', 'sleep', '60');
+	const pin = `${daemon.places.state}/netns/${ctr.namespace}-pinned`;
+	t.deepEqual(await mountsUnder(pin), [pin]);
+	const pid = (await ctr.rows('tasks', 'ls'))[0]?.[1];
+	const [there, inside] = await Promise.all([succeed('stat', ['-L', '-c', '%i', pin]), succeed('stat', ['-L', '-c', '%i', `/proc/${pid}/ns/net`])]);
+	t.is(there.stdout, inside.stdout);
+	await ctr.ok('tasks', 'rm', '--force', 'pinned');
+	t.deepEqual(await mountsUnder(pin), []);
+	await ctr.ok('containers', 'rm', 'pinned');
+}, {only: 'keelson'});
+
+scenario('an interface that comes from outside between create and start is there when the process begins', async ({t, ctr, images, daemon}) => {
+	const link = `k${ctr.namespace.slice(-8)}`;
+	// The client creates a task and starts it in one command: it waits here, in a prestart moment of our own making, for the FIFO of its pid file.
+	const pidFile = `${daemon.scratch}/pid-${ctr.release}`;
+	await succeed('mkfifo', [pidFile]);
+	await using running = ctr.background('run', '--rm', '--pid-file', pidFile, images.busybox, 'plumbed', 'sh', '-c', 'ls /sys/class/net; ip -o -4 addr show eth0 | grep -o "10[.0-9/]*"; sleep 0.1');
+	try {
+		// ctr writes the pid after create and before start; opening the FIFO to write waits for us to read.
+		const pin = `${daemon.places.state}/netns/${ctr.namespace}-plumbed`;
+		await until('the namespace to be pinned', async () => (await mountsUnder(pin)).length > 0);
+		await succeed('ip', ['link', 'add', link, 'type', 'veth', 'peer', 'name', `${link}p`]);
+		await succeed('ip', ['netns', 'attach', link, String((await processIn(pin)) ?? '')]);
+		try {
+			await succeed('ip', ['link', 'set', `${link}p`, 'netns', link, 'name', 'eth0']);
+			await succeed('ip', ['-n', link, 'addr', 'add', '10.7.7.2/24', 'dev', 'eth0']);
+			await succeed('ip', ['-n', link, 'link', 'set', 'eth0', 'up']);
+		} finally {
+			await command('ip', ['netns', 'del', link]);
+		}
+
+		t.regex(await readFile(pidFile, 'utf8'), /^\d+$/v);
+		t.is(await running.exit(), 0);
+		t.is(running.stdout, 'eth0\nlo\n10.7.7.2/24\n');
+	} finally {
+		await command('ip', ['link', 'del', link]);
+	}
+}, {only: 'keelson'});
+
+/** A process whose network namespace is the one that a path pins. */
+async function processIn(pin: string): Promise<number> {
+	const inode = (await succeed('stat', ['-L', '-c', '%i', pin])).stdout.trim();
+	return until('a process in the pinned namespace', async () => {
+		const {stdout} = await command('sh', ['-c', `for p in /proc/[0-9]*; do [ "$(stat -L -c %i $p/ns/net 2>/dev/null)" = ${inode} ] && echo \${p#/proc/}; done | head -1`]);
+		return Number(stdout.trim()) || undefined;
+	});
+}
