@@ -20,16 +20,16 @@ export function planSparse(header: TarHeader, pax: PaxRecords | undefined, where
 		return undefined;
 	}
 	const {sparse, sparsePairs} = pax;
-	const size = wholeNumber(sparse.get('realsize') ?? sparse.get('size') ?? '');
-	if (sparse.get('major') === '1' && sparse.get('minor') === '0') {
-		return {kind: 'in data', size};
+	const [major, minor] = [sparse.get('major'), sparse.get('minor')];
+	const realSize = (): number => wholeNumber(sparse.get('realsize') ?? sparse.get('size') ?? '');
+	if (major === '1' && minor === '0') {
+		return {kind: 'in data', size: realSize()};
 	}
-	const isOld = sparse.get('major') === undefined || sparse.get('major') === '0';
 	const numbers = sparse.get('map')?.split(',').map(wholeNumber) ?? sparsePairs;
-	if (!isOld || numbers.length === 0) {
+	if ((major !== undefined && major !== '0') || numbers.length === 0) {
 		return undefined;
 	}
-	return {kind: 'known', extents: toExtents(numbers), size};
+	return {kind: 'known', extents: toExtents(numbers), size: realSize()};
 }
 
 /** One block of an old GNU map, or the part of it that a header holds. */

@@ -2,7 +2,7 @@ import {mkdtemp, open, rmdir} from 'node:fs/promises';
 import {Socket} from 'node:net';
 import path from 'node:path';
 import type {AppliedLayer, ApplyOptions, ComparedLayer, CompareOptions, Differ, LayerBytes} from '../../contracts/diff/diff.ts';
-import {parseDigest} from '../../contracts/oci/digest.ts';
+import {parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
@@ -66,11 +66,11 @@ export class TarDiffer implements Differ {
 		// A worker that waits for its reader is set free by the reader's end.
 		ended.addEventListener('abort', () => socket.destroy(), {once: true});
 		const held = resources.move();
-		const result = this.#options.pool.run({
+		const work = this.#options.pool.run({
 			kind: 'compare', source, compression, output: pipe.writer,
 			latestNs: sourceDateEpoch === undefined ? undefined : BigInt(sourceDateEpoch.getTime()) * 1_000_000n,
-		}, {signal: ended}).finally(async () => held.disposeAsync());
-		const diffId = result.then(({sha256}) => parseDigest(`sha256:${sha256}`));
+		}, {signal: ended});
+		const diffId = digestOf(work, held);
 		// Nobody has to ask for it.
 		diffId.catch(() => undefined);
 		return {mediaType, bytes: new ComparedBytes(socket, diffId, stop), diffId};
@@ -123,6 +123,12 @@ export class TarDiffer implements Differ {
 			},
 		};
 	}
+}
+
+/** The mounts are needed no longer than the work lasts. */
+async function digestOf(work: Promise<{readonly sha256: string}>, mounts: AsyncDisposable): Promise<Digest> {
+	await using _mounts = mounts;
+	return parseDigest(`sha256:${(await work).sha256}`);
 }
 
 const pipeBytes = 1024 * 1024;
