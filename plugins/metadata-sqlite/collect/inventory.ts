@@ -23,7 +23,7 @@ interface LabelledRow {
 	readonly labels: string;
 }
 
-const PAGE = 500;
+const PAGE = 200;
 
 /**
  * Every row of every namespace, a page per step, so that whoever reads may let others work between two pages. A row that is written meanwhile

@@ -7,7 +7,7 @@ import type {Pace} from './pace.ts';
 import type {Scan} from './scan.ts';
 
 /** How many rows go in one transaction. */
-const BATCH = 200;
+const BATCH = 100;
 
 /** What lost its row, for those who remove what the rows stood for. */
 export interface Removed {
