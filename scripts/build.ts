@@ -33,12 +33,11 @@ async function compile(): Promise<number> {
 
 /** Copies what is no TypeScript and is newer than its copy; resolves with all its names. */
 async function copyRest(): Promise<string[]> {
-	const names = await Array.fromAsync(glob([...folders.map(folder => `${folder}/**/*`), ...besides], {cwd: top, exclude: name => name.endsWith('.ts')}));
 	const files: string[] = [];
-	for (const name of names) {
+	for await (const name of glob([...folders.map(folder => `${folder}/**/*`), ...besides], {cwd: top})) {
 		const [from, to] = [path.join(top, name), path.join(into, name)];
 		const {mode, mtimeMs, isFile} = await facts(from);
-		if (!isFile) {
+		if (!isFile || name.endsWith('.ts')) {
 			continue;
 		}
 		files.push(name);
@@ -60,8 +59,9 @@ async function writePackageFile(): Promise<void> {
 /** Removes what the source no longer has: a plugin that is gone must not be packed. */
 async function removeStrangers(kept: ReadonlySet<string>): Promise<void> {
 	for await (const name of glob('**/*', {cwd: into})) {
-		const source = name.replace(/\.d\.ts$|\.js$/, '.ts');
-		if (!kept.has(name) && (await facts(path.join(into, name))).isFile && !(await facts(path.join(top, source))).isFile) {
+		const source = name.replace(/(?:\.d\.ts|\.js)$/, '.ts');
+		const isOurs = kept.has(name) || (source !== name && (await facts(path.join(top, source))).isFile);
+		if (!isOurs && (await facts(path.join(into, name))).isFile) {
 			await rm(path.join(into, name));
 		}
 	}
