@@ -26,7 +26,7 @@ export class LocalContentReader implements ContentReader {
 			const handle = await open(file, 'r');
 			return new LocalContentReader({digest, file, handle, size: (await handle.stat()).size});
 		} catch (error) {
-			throw isMissing(error) ? new KeelsonError('NOT_FOUND', `content ${digest}: not found`, {cause: error}) : KeelsonError.from(error);
+			throw isMissing(error) ? new KeelsonError('NOT_FOUND', `content digest ${digest}: not found`, {cause: error}) : KeelsonError.from(error);
 		}
 	}
 

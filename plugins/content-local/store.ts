@@ -141,5 +141,5 @@ function infoOf({digest, size, modifiedAt}: BlobFile): ContentInfo {
 }
 
 function missing(digest: Digest): KeelsonError {
-	return new KeelsonError('NOT_FOUND', `content ${digest}: not found`);
+	return new KeelsonError('NOT_FOUND', `content digest ${digest}: not found`);
 }

@@ -79,12 +79,12 @@ export class LocalContentWriter implements ContentWriter {
 		const {ref, offset, total} = this.#status;
 		const wanted = size === 0 ? total : size;
 		if (wanted !== 0 && wanted !== offset) {
-			throw new KeelsonError('FAILED_PRECONDITION', `ingest ${ref} has ${offset} bytes, expected ${wanted}`);
+			throw new KeelsonError('FAILED_PRECONDITION', `unexpected commit size ${offset} of ingest ${ref}, expected ${wanted}`);
 		}
 		const algorithm = expected === undefined ? 'sha256' : digestAlgorithm(expected);
 		const digest = parseDigest((await this.#parts.worker.ask({kind: 'digest', ingest: this.#ingest, algorithm})).digest);
 		if (expected !== undefined && digest !== expected) {
-			throw new KeelsonError('FAILED_PRECONDITION', `ingest ${ref} has digest ${digest}, expected ${expected}`);
+			throw new KeelsonError('FAILED_PRECONDITION', `unexpected commit digest ${digest}, expected ${expected}`);
 		}
 		const {blobs, ingests} = this.#parts;
 		if (await blobs.find(digest) !== undefined) {

@@ -33,7 +33,6 @@ export class ScopedContentStore implements ContentStore {
 			const next = updatedLabels(decodeLabels(this.#row(digest).labels), labels, fields);
 			change.database.run('UPDATE content SET labels = ?, updated_at = ? WHERE namespace = ? AND digest = ?', encodeLabels(next), change.now, namespace, digest);
 			change.touch(nodeOf('content', namespace, digest));
-			change.loosen();
 			return contentInfo(this.#row(digest));
 		});
 	}
@@ -113,7 +112,6 @@ export class ScopedContentStore implements ContentStore {
 		ledger.change(change => {
 			change.database.run('DELETE FROM ingest WHERE namespace = ? AND ref = ?', namespace, ref);
 			change.unlease(this.#owner, 'ingests', ref);
-			change.loosen();
 		});
 		if (backend !== null) {
 			try {
@@ -157,7 +155,7 @@ export class ScopedContentStore implements ContentStore {
 	#row(digest: Digest): ContentRow {
 		const row = findContent(this.#depot.ledger.database, this.#owner.namespace, digest);
 		if (row === undefined) {
-			throw new KeelsonError('NOT_FOUND', `content ${digest}: not found`);
+			throw new KeelsonError('NOT_FOUND', `content digest ${digest}: not found`);
 		}
 		return row;
 	}
