@@ -32,9 +32,10 @@ export class ClientRoom implements AsyncDisposable {
 		return new ClientRoom({daemon, client, images, registry, lifetime: half.move()});
 	}
 
-	/** Fails where a container left something; then removes everything by force. */
+	/** Stops the daemon; fails where something is left; then removes everything by force. */
 	async close(): Promise<void> {
 		try {
+			await this.daemon.stop();
 			const left = await until('containers to leave nothing', async () => (await this.daemon.leftovers()).length === 0, {timeoutMs: 5000, everyMs: 50})
 				.then(() => [], async () => this.daemon.leftovers());
 			assert.deepEqual(left, []);
