@@ -9,7 +9,8 @@ scenario('another OCI runtime runs a container', async ({t, ctr, images}) => {
 	t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'e', 'host', 'echo', 'beside'), 'beside\n');
 	await ctr.ok('tasks', 'rm', '--force', 'host');
 	await ctr.ok('containers', 'rm', 'host');
-});
+	// Later clients write a version of the runtime specification that Debian 12's crun does not know.
+}, {until: '1.6'});
 
 scenario('an OCI runtime that is not there is named', async ({t, ctr, images}) => {
 	const {code, stderr} = await ctr.run('run', '--rm', '--runc-binary', '/nowhere/runc', images.busybox, 'none', 'true');

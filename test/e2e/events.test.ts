@@ -35,7 +35,7 @@ async function listen(ctr: Ctr, ...filters: readonly string[]): Promise<Backgrou
 scenario('a container\'s life is told in order', async ({t, ctr, images, same}) => {
 	await using events = await listen(ctr);
 	await ctr.run('run', '--rm', images.busybox, 'told', 'sh', '-c', 'exit 3');
-	await until('the last event', () => read(events, ctr.namespace).some(({topic}) => topic === '/containers/delete'));
+	await until('the last events', () => ['/containers/delete', '/tasks/delete'].every(last => read(events, ctr.namespace).some(({topic}) => topic === last)));
 	const mine = read(events, ctr.namespace);
 	const tasks = mine.filter(({topic}) => topic.startsWith('/tasks/'));
 	t.deepEqual(tasks.map(({topic}) => topic), ['/tasks/create', '/tasks/start', '/tasks/exit', '/tasks/delete']);
@@ -55,7 +55,7 @@ scenario('an exec is told with its id', async ({t, ctr, images, same}) => {
 	await ctr.ok('tasks', 'resume', 'host');
 	await ctr.ok('tasks', 'rm', '--force', 'host');
 	await ctr.ok('containers', 'rm', 'host');
-	await until('the last event', () => read(events, ctr.namespace).some(({topic}) => topic === '/containers/delete'));
+	await until('the last events', () => ['/containers/delete', '/tasks/delete'].every(last => read(events, ctr.namespace).some(({topic}) => topic === last)));
 	const mine = read(events, ctr.namespace).filter(({topic}) => topic.startsWith('/tasks/'));
 	same('topics', mine.map(({topic}) => topic));
 	const exits = mine.filter(({topic}) => topic === '/tasks/exit').map(({body}) => [body['id'], body['exit_status']]);

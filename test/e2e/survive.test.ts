@@ -37,7 +37,8 @@ scenario('a container that ended while the daemon was dead is reported with its 
 	await until('the container to be known as stopped', async () => (await ctr.ok('tasks', 'ls')).includes('STOPPED'));
 	t.is(await ctr.exitStatus('brief'), 23);
 	await ctr.ok('containers', 'rm', 'brief');
-});
+	// containerd 1.7 and later forget such a task at their start.
+}, {only: 'keelson'});
 
 scenario('a terminal can be attached to after kill -9', async ({t, ctr, daemon, images}) => {
 	await using starter = ctr.terminal('run', '-d', '-t', images.busybox, 'host', 'sh');

@@ -103,7 +103,10 @@ export async function pushImage(registry: Registry, name: string, tag: string | 
 }
 
 export async function pushIndex(registry: Registry, name: string, tag: string, images: readonly Image[]): Promise<string> {
-	await Promise.all(images.map(async one => pushImage(registry, name, undefined, one)));
+	for (const one of images) {
+		await pushImage(registry, name, undefined, one);
+	}
+
 	const {mediaType, bytes} = index(images);
 	await registry.putManifest(name, tag, mediaType, bytes);
 	return `${registry.host}/${name}:${tag}`;

@@ -53,12 +53,11 @@ export async function pushTestImages(registry: Registry): Promise<TestImages> {
 		WorkingDir: '/work',
 		Labels: {'test.label': 'configured'},
 	});
-	const [busyboxName, indexName, zstdName, oddName, configuredName] = await Promise.all([
-		pushImage(registry, 'busybox', 'latest', busybox),
-		pushIndex(registry, 'busybox', 'index', [other, busybox]),
-		pushImage(registry, 'busybox', 'zstd', image([layer(archive, 'zstd')], {Cmd: ['sh']})),
-		pushImage(registry, 'odd', 'latest', image(oddLayers(shell.slice(0, 1)), {Cmd: ['/bin/busybox', 'true']})),
-		pushImage(registry, 'configured', 'latest', configured),
-	]);
+	// One after another in one repository: docker-registry refuses a blob that is uploaded twice at once.
+	const busyboxName = await pushImage(registry, 'busybox', 'latest', busybox);
+	const indexName = await pushIndex(registry, 'busybox', 'index', [other, busybox]);
+	const zstdName = await pushImage(registry, 'busybox', 'zstd', image([layer(archive, 'zstd')], {Cmd: ['sh']}));
+	const oddName = await pushImage(registry, 'odd', 'latest', image(oddLayers(shell.slice(0, 1)), {Cmd: ['/bin/busybox', 'true']}));
+	const configuredName = await pushImage(registry, 'configured', 'latest', configured);
 	return {busybox: busyboxName, index: indexName, zstd: zstdName, odd: oddName, configured: configuredName};
 }

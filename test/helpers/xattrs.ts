@@ -1,8 +1,8 @@
 import koffi from 'koffi';
 
 const libc = koffi.load('libc.so.6');
-const llistxattr = libc.func('ssize_t llistxattr(const void *path, _Out_ void *list, size_t size)');
-const lgetxattr = libc.func('ssize_t lgetxattr(const void *path, const char *name, _Out_ void *value, size_t size)');
+const llistxattr = libc.func('int64_t llistxattr(const void *path, _Out_ void *list, size_t size)');
+const lgetxattr = libc.func('int64_t lgetxattr(const void *path, const char *name, _Out_ void *value, size_t size)');
 
 /** The extended attributes of a file, links not followed: name to hexadecimal value. listxattr(7): names end in zero bytes; 64 KiB hold any. */
 export function xattrs(path: Buffer): Record<string, string> {
