@@ -135,12 +135,13 @@ export function collectSuite(test: TestFn, subject: MetadataSubject): void {
 		const scope = metadata.scope({namespace: 'n'});
 		const told: boolean[] = [];
 		{
-			using _watch = metadata.watch(({hasDeleted}) => told.push(hasDeleted));
+			using _watch = metadata.watch(({hasDeleted, hasCollected}) => told.push(hasCollected ?? hasDeleted));
 			await scope.images.create({name: 'i', labels: {}, target: descriptorOf('x')});
 			await scope.images.delete('i');
+			await metadata.collect();
 		}
 		await scope.leases.create({id: 'unheard', labels: {}});
-		t.deepEqual(told, [false, true]);
+		t.deepEqual(told, [false, true, true]);
 	});
 
 	story('collections that are asked for at once all end', async (t, metadata) => {

@@ -169,8 +169,11 @@ export interface CollectResult {
 	readonly nextExpiry?: Date;
 }
 
-/** Told after each durable change; `hasDeleted` when something may have become unreachable. Must not throw. */
-export type ChangeListener = (change: {readonly hasDeleted: boolean}) => void;
+/**
+ * Told after each durable change, `hasDeleted` when something may have become unreachable; and when a collection begins, which takes care of all
+ * that was told before. Must not throw.
+ */
+export type ChangeListener = (change: {readonly hasDeleted: boolean; readonly hasCollected?: boolean}) => void;
 
 export interface Metadata {
 	readonly namespaces: NamespaceStore;

@@ -64,7 +64,6 @@ export class SqliteContainerStore implements ContainerStore {
 			const info = this.#find(id);
 			change.touch(nodeOf('container', namespace, id));
 			change.event(namespace, '/containers/update', 'containerd.events.ContainerUpdate', {id, image: info.image, labels: info.labels, snapshotKey: info.snapshotKey});
-			change.loosen();
 			return info;
 		});
 	}

@@ -62,14 +62,17 @@ export class SqliteImageStore implements ImageStore {
 			throw new KeelsonError('INVALID_ARGUMENT', 'an image name must not be empty');
 		}
 		return this.#ledger.change(change => {
-			const next = updatedImage(this.#find(name), image, fields);
+			const before = this.#find(name);
+			const next = updatedImage(before, image, fields);
 			checkImage(next);
 			change.lease(this.#owner, 'images', name);
 			change.database.run(
 				'UPDATE image SET labels = ?, digest = ?, target = ?, updated_at = ? WHERE namespace = ? AND name = ?',
 				encodeLabels(next.labels), next.target.digest, JSON.stringify(next.target), updatedAt?.getTime() ?? change.now, this.#owner.namespace, name,
 			);
-			change.loosen();
+			if (next.target.digest !== before.target.digest) {
+				change.loosen();
+			}
 			return this.#changed(change, name, 'update');
 		});
 	}

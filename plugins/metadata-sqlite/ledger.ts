@@ -21,7 +21,10 @@ export interface Change {
 	event<T extends EventType>(namespace: string, topic: Topic, type: T, value: EventValues[T]): void;
 	/** `node` was made, or refers to something new. */
 	touch(node: Node): void;
-	/** Something may have become unreachable. */
+	/**
+	 * Something was taken away, so a collection is worth it. Labels that change do not count: who made something and has not referred to it yet
+	 * expects it to stay while nobody deletes anything.
+	 */
 	loosen(): void;
 	/** Makes the namespace if it is not there, as a first use does. */
 	useNamespace(namespace: string): void;
@@ -91,6 +94,13 @@ export class Ledger {
 			listener({hasDeleted});
 		}
 		return result;
+	}
+
+	/** A collection begins. */
+	collecting(): void {
+		for (const listener of this.#listeners) {
+			listener({hasDeleted: false, hasCollected: true});
+		}
 	}
 
 	/** Until disposed. */

@@ -58,7 +58,6 @@ export class SqliteSandboxStore implements SandboxStore {
 					WHERE namespace = ? AND id = ?`,
 				...valuesOf(next), change.now, this.#owner.namespace, sandbox.id,
 			);
-			change.loosen();
 			return this.#find(sandbox.id);
 		});
 	}

@@ -44,6 +44,19 @@ test('a deletion is followed by a collection', async t => {
 	await scheduler[Symbol.asyncDispose]();
 });
 
+test('a collection that somebody else asked for takes care of what was due', async t => {
+	await using house = sqliteInMemory();
+	const scope = house.scope({namespace: 'n'});
+	const scheduler = scheduled(t, house, {startup_delay: '0s'});
+	await until(() => scheduler.last !== undefined);
+	await scope.leases.create({id: 'l', labels: {}});
+	await scope.leases.delete('l', {sync: true});
+	const digest = await put(scope, 'unreferenced');
+	await sleep(400);
+	t.is((await scope.content.info(digest)).size, 12);
+	await scheduler[Symbol.asyncDispose]();
+});
+
 test('what expires is collected when its time has come, although nobody asks', async t => {
 	await using house = sqliteInMemory();
 	const {leases} = house.scope({namespace: 'n'});

@@ -63,6 +63,7 @@ export class Collector implements AsyncDisposable {
 	async #run(): Promise<CollectResult> {
 		const {ledger, log, signal, turnMs} = this.#parts;
 		const begun = performance.now();
+		ledger.collecting();
 		const pace = new Pace(signal, turnMs);
 		const {removed, nextExpiry} = await this.#sweepRows(pace);
 		await this.#sweepStores(removed, pace);

@@ -8,6 +8,8 @@ import type {SchedulerConfig} from './scheduler-config.ts';
 const REST_MS_MIN = 100;
 /** The longest wait for an expiry: setTimeout takes no more than 24.8 days, and clocks are set back. */
 const WAIT_MS_MAX = 60 * 60 * 1000;
+/** Times in labels are whole seconds. */
+const EXPIRY_SLACK_MS = 1000;
 /** After a collection that failed. */
 const RETRY_MS = 10_000;
 
@@ -30,8 +32,12 @@ export class CollectionScheduler implements GarbageCollector, AsyncDisposable {
 		this.#metadata = metadata;
 		this.#config = config;
 		this.#log = log;
-		this.#watch = metadata.watch(({hasDeleted}) => {
-			this.#count(hasDeleted);
+		this.#watch = metadata.watch(({hasDeleted, hasCollected = false}) => {
+			if (hasCollected) {
+				this.#forget();
+			} else {
+				this.#count(hasDeleted);
+			}
 		});
 		this.#dueIn(parseDuration(config.startup_delay) ?? 0);
 	}
@@ -61,6 +67,22 @@ export class CollectionScheduler implements GarbageCollector, AsyncDisposable {
 		this.#dueIn(isDue ? delay : Math.max(delay, this.#restUntil - Date.now(), REST_MS_MIN));
 	}
 
+	// Whoever asked for this collection, it does what was due; only what expires is left to wait for.
+	#forget(): void {
+		this.#deletions = 0;
+		this.#mutations = 0;
+		clearTimeout(this.#timer);
+		this.#dueAt = Number.POSITIVE_INFINITY;
+		this.#awaitExpiry();
+	}
+
+	#awaitExpiry(): void {
+		const expiry = this.#last?.nextExpiry;
+		if (expiry !== undefined) {
+			this.#dueIn(Math.max(expiry.getTime() - Date.now() + EXPIRY_SLACK_MS, REST_MS_MIN));
+		}
+	}
+
 	// The earliest of all reasons counts.
 	#dueIn(delayMs: number): void {
 		const at = Date.now() + delayMs;
@@ -76,17 +98,13 @@ export class CollectionScheduler implements GarbageCollector, AsyncDisposable {
 	}
 
 	async #collect(): Promise<void> {
-		this.#deletions = 0;
-		this.#mutations = 0;
 		try {
 			const result = await this.#metadata.collect(this.#closing.signal);
 			this.#last = result;
-			const {durationMs, nextExpiry} = result;
+			const {durationMs} = result;
 			const {pause_threshold: share} = this.#config;
 			this.#restUntil = Date.now() + (share > 0 ? durationMs / share - durationMs : 0);
-			if (nextExpiry !== undefined) {
-				this.#dueIn(Math.max(nextExpiry.getTime() - Date.now() + 1000, REST_MS_MIN));
-			}
+			this.#awaitExpiry();
 		} catch (error) {
 			if (!this.#closing.signal.aborted) {
 				this.#log.error('garbage collection failed', {error});

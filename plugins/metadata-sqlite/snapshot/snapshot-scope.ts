@@ -38,7 +38,6 @@ export class ScopedSnapshotter implements Snapshotter {
 			const next = updatedLabels(decodeLabels(before), labels, fields);
 			change.database.run('UPDATE snapshot SET labels = ?, updated_at = ? WHERE number = ?', encodeLabels(next), change.now, number);
 			change.touch(this.#node(name));
-			change.loosen();
 			return this.#row(name);
 		});
 		const handedOn = fields.length === 0 || fields.includes('labels')
