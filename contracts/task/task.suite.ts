@@ -120,8 +120,8 @@ export function taskSuite(test: TestFn, {name, open}: TaskSubject): void {
 		const containerId = await stage.container(['/bin/sh', '-c', 'sleep 100']);
 		await tasks.create({...none, containerId});
 		await tasks.start({containerId, execId: ''});
-		const stdout = await stage.output();
-		await tasks.exec({...none, containerId, execId: 'one', stdout: stdout.path, spec: processOf(['/bin/sh', '-c', 'echo inside; exit 3'])});
+		const [stdout, stderr] = [await stage.output(), await stage.output()];
+		await tasks.exec({...none, containerId, execId: 'one', stdout: stdout.path, stderr: stderr.path, spec: processOf(['/bin/sh', '-c', 'echo inside; exit 3'])});
 		await t.throwsAsync(tasks.exec({...none, containerId, execId: 'one', spec: processOf(['/bin/sh'])}), {code: 'ALREADY_EXISTS'});
 		t.is((await tasks.get({containerId, execId: 'one'})).status, 'created');
 		const waiting = tasks.wait({containerId, execId: 'one'});
@@ -153,8 +153,8 @@ export function taskSuite(test: TestFn, {name, open}: TaskSubject): void {
 
 	story('standard input reaches the process and ends when it is closed', async (t, stage, tasks) => {
 		const containerId = await stage.container(['/bin/sh', '-c', 'cat; echo over']);
-		const [stdin, stdout] = [await stage.input(), await stage.output()];
-		await tasks.create({...none, containerId, stdin: stdin.path, stdout: stdout.path});
+		const [stdin, stdout, stderr] = [await stage.input(), await stage.output(), await stage.output()];
+		await tasks.create({...none, containerId, stdin: stdin.path, stdout: stdout.path, stderr: stderr.path});
 		await tasks.start({containerId, execId: ''});
 		stdin.write('one\n');
 		stdin.write('two\n');

@@ -24,7 +24,7 @@ export async function lastErrorSince(path: string, from: number): Promise<string
 
 /** Reads a log of one JSON object a line (`--log-format json`, which runc and crun share); other lines are passed over. */
 export function lastErrorIn(text: string): string | undefined {
-	for (const line of text.split('\n').reverse()) {
+	for (const line of text.split('\n').toReversed()) {
 		const entry = parseLine(line);
 		if (entry?.level === 'error' && typeof entry.msg === 'string' && entry.msg !== '') {
 			return entry.msg.trim();

@@ -79,6 +79,9 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	/** Lets go of shims; those with containers go on. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.#pool[Symbol.asyncDispose]();
+		for (const {logPipe} of this.#world.registry.all()) {
+			logPipe?.[Symbol.dispose]();
+		}
 	}
 
 	// Its containers have lost their parent: nobody can say how they end.

@@ -8,7 +8,7 @@ import {fromStatusNumber} from '../protocol/status.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
 import {createTask} from './create-task.ts';
 import type {TaskClient} from './running-shim.ts';
-import {isShimGone} from './shim-errors.ts';
+import {isShimGone, withCode} from './shim-errors.ts';
 import type {Task} from './task.ts';
 import type {TaskWorld} from './task-world.ts';
 
@@ -32,7 +32,7 @@ export class NamespaceTasks implements Tasks {
 
 	async start({containerId, execId}: ProcessKey, signal?: AbortSignal): Promise<number> {
 		const {task, client, options} = this.#ask(containerId, signal);
-		const {pid} = await client.start({id: containerId, execId}, options);
+		const {pid} = await withCode(client.start({id: containerId, execId}, options));
 		if (execId === '') {
 			task.pid = pid;
 		}
@@ -71,7 +71,7 @@ export class NamespaceTasks implements Tasks {
 			return this.delete(containerId, signal);
 		}
 		const {client, options} = this.#ask(containerId, signal);
-		const {pid, exitStatus, exitedAt} = await client.delete({id: containerId, execId}, options);
+		const {pid, exitStatus, exitedAt} = await withCode(client.delete({id: containerId, execId}, options));
 		return {pid, exitStatus, exitedAt: fromTimestamp(exitedAt) ?? new Date()};
 	}
 
@@ -202,7 +202,7 @@ export class NamespaceTasks implements Tasks {
 
 	async #deleteInShim(task: Task, client: TaskClient, options: CallOptions): Promise<ProcessExit> {
 		try {
-			const {pid, exitStatus, exitedAt} = await client.delete({id: task.id, execId: ''}, options);
+			const {pid, exitStatus, exitedAt} = await withCode(client.delete({id: task.id, execId: ''}, options));
 			return {pid, exitStatus, exitedAt: fromTimestamp(exitedAt) ?? new Date()};
 		} catch (error) {
 			// The shim has done so before, for a daemon that was killed before it could take the rest away.

@@ -10,3 +10,15 @@ export function prefixed(what: string, error: unknown): KeelsonError {
 export function isShimGone(error: unknown): boolean {
 	return error instanceof KeelsonError && error.code === 'UNAVAILABLE';
 }
+
+/** Gives a code to what runc's shim of containerd answers without one. */
+export async function withCode<T>(call: Promise<T>): Promise<T> {
+	try {
+		return await call;
+	} catch (error) {
+		if (error instanceof KeelsonError && error.code === 'UNKNOWN' && /^cannot \w+ (?:a|in a) \w+ (?:process|container|state)/.test(error.message)) {
+			throw new KeelsonError('FAILED_PRECONDITION', error.message, {cause: error});
+		}
+		throw error;
+	}
+}

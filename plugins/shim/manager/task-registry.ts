@@ -15,6 +15,10 @@ export class TaskRegistry {
 		return task;
 	}
 
+	all(): readonly Task[] {
+		return [...this.#tasks.values()];
+	}
+
 	list(namespace: string): readonly Task[] {
 		return [...this.#tasks.values()].filter(task => task.namespace === namespace);
 	}

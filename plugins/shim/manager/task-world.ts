@@ -4,6 +4,7 @@ import type {ProcessExit} from '../../../contracts/task/task.ts';
 import {DeleteResponse} from '../../../api/gen/runtime/task/v3/shim.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import type {Logger} from '../../../kernel/log.ts';
+import {isTold} from '../protocol/exit-record.ts';
 import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
 import type {BundlePlace} from './bundle.ts';
@@ -113,10 +114,12 @@ export class TaskWorld {
 	async #bury(task: Task): Promise<void> {
 		const {id, namespace} = task;
 		const known = task.exit;
+		// What our own shims write; another's bundle has neither.
+		const wasTold = known !== undefined || await isTold(task.bundle.path);
 		const left = await this.cleanUpShim(task);
 		const exit = known ?? {pid: left?.pid || task.pid, exitStatus: left?.exitStatus ?? 255, exitedAt: left?.exitedAt ?? new Date()};
 		this.log.warn('the shim of a task is gone', {namespace, container: id, exit_status: exit.exitStatus});
-		if (known === undefined) {
+		if (!wasTold) {
 			this.#publish(namespace, 'containerd.events.TaskExit', {containerId: id, id, ...exit});
 		}
 		task.end(exit);

@@ -1,3 +1,7 @@
+import {readFileSync} from 'node:fs';
+import {writeFile} from 'node:fs/promises';
+import path from 'node:path';
+
 /** What a client may choose of the runtime, for one container (containerd.runc.v1.Options). */
 export interface ContainerOptions {
 	/** Name on the PATH, or absolute path. Empty: runc. */
@@ -24,4 +28,26 @@ export interface CheckpointOptions {
 	readonly cgroupsMode: string;
 	readonly imagePath: string;
 	readonly workPath: string;
+}
+
+/** Keeps in the bundle, as containerd's shim does, what `delete` must know when this process is gone: options.json with the message's own names, and the binary in `runtime`. */
+export async function recordOptions(bundle: string, options: ContainerOptions): Promise<void> {
+	const {binaryName, root, systemdCgroup, noPivotRoot, noNewKeyring, ioUid, ioGid, shimCgroup, criuImagePath, criuWorkPath} = options;
+	const given = Object.entries({
+		binary_name: binaryName, root, systemd_cgroup: systemdCgroup, no_pivot_root: noPivotRoot, no_new_keyring: noNewKeyring, io_uid: ioUid, io_gid: ioGid,
+		shim_cgroup: shimCgroup, criu_image_path: criuImagePath, criu_work_path: criuWorkPath,
+	}).filter(([, value]) => value !== '' && value !== false && value !== 0);
+	await writeFile(path.join(bundle, 'options.json'), JSON.stringify(Object.fromEntries(given)), {mode: 0o600});
+	await writeFile(path.join(bundle, 'runtime'), binaryName, {mode: 0o600});
+}
+
+/** What `recordOptions` wrote of where the runtime's state is; all defaults where nothing did. */
+export function recordedOptions(bundle: string): Pick<ContainerOptions, 'binaryName' | 'root' | 'systemdCgroup'> {
+	try {
+		const {binary_name: binaryName = '', root = '', systemd_cgroup: systemdCgroup = false} = JSON.parse(
+			readFileSync(path.join(bundle, 'options.json'), 'utf8')) as {binary_name?: string; root?: string; systemd_cgroup?: boolean};
+		return {binaryName, root, systemdCgroup};
+	} catch {
+		return {binaryName: '', root: '', systemdCgroup: false};
+	}
 }

@@ -7,7 +7,7 @@ import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import type {TaskEventType} from '../protocol/task-events.ts';
 import {cgroupOf, type ContainerCgroup} from './container-cgroup.ts';
 import type {CheckpointOptions, ContainerOptions} from './container-options.ts';
-import {recordExit} from './container-record.ts';
+import {recordExit, recordTold} from '../protocol/exit-record.ts';
 import type {IoOpener} from './open-io.ts';
 import type {ChildExit, Reaper} from './reaper.ts';
 import {inRuntimeWords} from './runtime-call.ts';
@@ -20,7 +20,7 @@ export interface ContainerPlace {
 	readonly reaper: Reaper;
 	readonly io: IoOpener;
 	/** Sent in this order, and never waits. */
-	publish<T extends TaskEventType>(type: T, value: EventValues[T]): void;
+	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void;
 	/** Bytes that nobody can act on, for the log. */
 	log(message: string): void;
 }
@@ -214,7 +214,8 @@ export class ShimContainer {
 		// A client reads to the end before it deletes; a slow one is not waited for.
 		const finished = process.io?.finish();
 		process.end({pid, exitStatus, exitedAt});
-		this.#place.publish('containerd.events.TaskExit', {containerId: this.id, id: process.execId || this.id, pid, exitStatus, exitedAt});
+		const told = process === this.init ? () => recordTold(this.setup.bundle) : undefined;
+		this.#place.publish('containerd.events.TaskExit', {containerId: this.id, id: process.execId || this.id, pid, exitStatus, exitedAt}, told);
 		await finished;
 	}
 

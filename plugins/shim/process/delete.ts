@@ -1,11 +1,10 @@
 import path from 'node:path';
-import {readFileSync} from 'node:fs';
 import {DeleteResponse} from '../../../api/gen/runtime/task/v3/shim.ts';
-import {Options} from '../../../api/gen/types/runc/options/oci.ts';
 import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
 import {toTimestamp} from '../protocol/timestamp.ts';
-import {recordedExit, recordedPid} from './container-record.ts';
+import {recordedOptions} from './container-options.ts';
+import {recordedExit, recordedPid} from '../protocol/exit-record.ts';
 import {unmountBelow} from './shim.ts';
 import type {ShimArguments} from './shim-arguments.ts';
 
@@ -17,7 +16,7 @@ const unknownExit = 255;
  * far as the bundle knows. Nothing that is missing is an error.
  */
 export async function deleteContainer({namespace, id, runtimeRoot}: ShimArguments, bundle: string, runtimes: OciRuntimes): Promise<Uint8Array> {
-	const {binaryName, root, systemdCgroup} = optionsOf(bundle);
+	const {binaryName, root, systemdCgroup} = recordedOptions(bundle);
 	const runtime = runtimes.open({
 		binary: binaryName || 'runc', root: path.join(root || runtimeRoot, namespace), log: path.join(bundle, 'log.json'), systemdCgroup,
 	});
@@ -29,15 +28,4 @@ export async function deleteContainer({namespace, id, runtimeRoot}: ShimArgument
 	await unmountBelow(path.join(bundle, 'rootfs'));
 	const {pid, exitStatus, exitedAt} = recordedExit(bundle) ?? {pid: recordedPid(bundle), exitStatus: unknownExit, exitedAt: new Date()};
 	return DeleteResponse.encode({pid, exitStatus, exitedAt: toTimestamp(exitedAt)}).finish();
-}
-
-// The daemon writes the options that it passes to create into the bundle, as the bytes of the message in JSON's clothes.
-function optionsOf(bundle: string): Pick<Options, 'binaryName' | 'root' | 'systemdCgroup'> {
-	try {
-		const {binary_name: binaryName = '', root = '', systemd_cgroup: systemdCgroup = false} = JSON.parse(
-			readFileSync(path.join(bundle, 'options.json'), 'utf8')) as {binary_name?: string; root?: string; systemd_cgroup?: boolean};
-		return {binaryName, root, systemdCgroup};
-	} catch {
-		return Options.fromPartial({});
-	}
 }

@@ -18,6 +18,7 @@ interface Queued {
 	readonly namespace: string;
 	readonly topic: string;
 	readonly event: {readonly typeUrl: string; readonly value: Uint8Array};
+	readonly delivered: (() => void) | undefined;
 }
 
 /**
@@ -47,8 +48,8 @@ export class EventPublisher implements AsyncDisposable {
 		return this.#lost;
 	}
 
-	/** Never waits. */
-	publish<T extends TaskEventType>(type: T, value: EventValues[T]): void {
+	/** Never waits. `delivered` is called when the daemon has it. */
+	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void {
 		if (this.#address === '' || this.#closing.signal.aborted) {
 			return;
 		}
@@ -57,7 +58,7 @@ export class EventPublisher implements AsyncDisposable {
 			this.#lost++;
 			this.#log(`the daemon at ${this.#address} takes no events: ${this.#lost} of them are lost`);
 		}
-		this.#queue.push({timestamp: toTimestamp(new Date()), namespace: this.#namespace, topic: topicOf(type), event: encodeTaskEvent(type, value)});
+		this.#queue.push({timestamp: toTimestamp(new Date()), namespace: this.#namespace, topic: topicOf(type), event: encodeTaskEvent(type, value), delivered});
 		if (!this.#isSending) {
 			this.#isSending = true;
 			this.#sending = this.#sendAll();
@@ -82,6 +83,7 @@ export class EventPublisher implements AsyncDisposable {
 			const [first] = this.#queue as [Queued, ...Queued[]];
 			try {
 				await this.#send(first);
+				first.delivered?.();
 				retryMs = retryMinMs;
 			} catch (error) {
 				// An answer that is an error is one all the same: the daemon has this event and does not want it.
@@ -101,10 +103,10 @@ export class EventPublisher implements AsyncDisposable {
 		this.#isSending = false;
 	}
 
-	async #send(envelope: Queued): Promise<void> {
+	async #send({timestamp, namespace, topic, event}: Queued): Promise<void> {
 		if (this.#client === undefined || this.#client.isClosed) {
 			this.#client = await connectTtrpc(this.#address, {signal: AbortSignal.timeout(connectMs)});
 		}
-		await ttrpcClientFor(EventsDefinition, this.#client).forward({envelope}, {signal: this.#closing.signal});
+		await ttrpcClientFor(EventsDefinition, this.#client).forward({envelope: {timestamp, namespace, topic, event}}, {signal: this.#closing.signal});
 	}
 }

@@ -25,6 +25,7 @@ interface Kept extends ChildExit {
 
 /** More than a runtime's helpers can leave between two looks. */
 const keptMax = 4096;
+const aliveMs = 60_000;
 
 /**
  * The one who reaps: programs that this process spawns, and orphans of containers, which become its children (subreaper). Nothing in
@@ -68,8 +69,11 @@ export class Reaper implements Disposable {
 		const kill = (): void => send('SIGKILL');
 		signal?.addEventListener('abort', kill, {once: true});
 		const ended = this.#claim(pid).then(({end}) => end);
+		// A signal handler keeps no process alive.
+		const alive = setInterval(() => undefined, aliveMs);
 		this.#programs.set(pid, () => {
 			isRunning = false;
+			clearInterval(alive);
 			signal?.removeEventListener('abort', kill);
 		});
 		return {ended, term: () => send('SIGTERM')};

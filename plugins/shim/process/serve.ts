@@ -43,7 +43,7 @@ export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot}, 
 	const shim = new Shim({
 		namespace, runtimeRoot, reaper, log, runtimes: runtimes(reaper),
 		io: new IoOpener(reaper, watcher, shimSocketDirectory),
-		publish: (type, value) => publisher.publish(type, value),
+		publish: (type, value, delivered) => publisher.publish(type, value, delivered),
 	});
 	const server = lifetime.use(new TtrpcServer({services: taskServices(shim, ended.resolve), callsMax}));
 	const listener = lifetime.use(await ShimListener.open(socketPath, server));

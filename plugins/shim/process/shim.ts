@@ -9,7 +9,7 @@ import {KeelsonError} from '../../../kernel/errors.ts';
 import {performMounts, UMOUNT, unmountAll} from '../../../lib/sys/mount.ts';
 import {mountsUnder} from '../../../lib/sys/mount-table.ts';
 import type {TaskEventType} from '../protocol/task-events.ts';
-import type {ContainerOptions} from './container-options.ts';
+import {recordOptions, type ContainerOptions} from './container-options.ts';
 import {ShimContainer} from './container.ts';
 import type {IoOpener} from './open-io.ts';
 import type {Reaper} from './reaper.ts';
@@ -26,7 +26,7 @@ export interface ShimPlace {
 	readonly runtimes: OciRuntimes;
 	readonly reaper: Reaper;
 	readonly io: IoOpener;
-	publish<T extends TaskEventType>(type: T, value: EventValues[T]): void;
+	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void;
 	log(message: string): void;
 }
 
@@ -143,6 +143,7 @@ export class Shim {
 			log: path.join(bundle, 'log.json'),
 			systemdCgroup: options.systemdCgroup,
 		});
+		await recordOptions(bundle, options);
 		const target = path.join(bundle, 'rootfs');
 		if (rootfs.length > 0) {
 			await mkdir(target, {recursive: true, mode: 0o711});

@@ -13,7 +13,7 @@ export async function readStatsV1({controllers}: ContainerCgroup): Promise<DeepP
 		oomOf(controllers.get('memory')), blkioOf(controllers.get('blkio')), hugetlbOf(controllers.get('hugetlb')),
 	]);
 	const given = Object.entries({pids, cpu, memory, memoryOomControl, blkio, hugetlb}).filter(([, value]) => value !== undefined);
-	return Object.fromEntries(given) as DeepPartial<Metrics>;
+	return Object.fromEntries(given);
 }
 
 async function pidsOf(directory: string | undefined): Promise<DeepPartial<Metrics>['pids']> {

@@ -1,14 +1,29 @@
-import {readFileSync, renameSync, writeFileSync} from 'node:fs';
+import {closeSync, openSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
+import {access} from 'node:fs/promises';
 import path from 'node:path';
 import type {ProcessExit} from '../../../contracts/task/task.ts';
 
 const name = 'init.exit';
+const toldName = 'init.exit.told';
 
 /** Writes how a container's init ended into its bundle, for those who come when this shim is gone. */
 export function recordExit(bundle: string, {pid, exitStatus, exitedAt}: ProcessExit): void {
 	const file = path.join(bundle, name);
 	writeFileSync(`${file}.new`, JSON.stringify({pid, exitStatus, exitedAt: exitedAt.toISOString()}), {mode: 0o600});
 	renameSync(`${file}.new`, file);
+}
+
+/** The daemon has been told of it: nobody needs to tell it again. */
+export function recordTold(bundle: string): void {
+	try {
+		closeSync(openSync(path.join(bundle, toldName), 'w', 0o600));
+	} catch {
+		// The bundle is gone by now, and with it all need to know.
+	}
+}
+
+export async function isTold(bundle: string): Promise<boolean> {
+	return access(path.join(bundle, toldName)).then(() => true, () => false);
 }
 
 /** What `recordExit` wrote; undefined when init did not end while a shim was there. */
