@@ -1,0 +1,26 @@
+/**
+ * Side by side with Debian's containerd in one run, in turn, same client, same runc, same registry, fresh directories.
+ *
+ *     npm run bench              everything
+ *     npm run bench -- run       one group: pull, run, memory, api
+ */
+
+import {benchApi} from './api.ts';
+import {benchMemory} from './memory.ts';
+import {benchPull} from './pull.ts';
+import {benchRun} from './run.ts';
+
+const groups: Readonly<Record<string, () => Promise<void>>> = {pull: benchPull, run: benchRun, memory: benchMemory, api: benchApi};
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter(name => !Object.hasOwn(groups, name));
+if (unknown.length > 0) {
+	console.error(`bench: no group ${unknown.join(', ')}; there are ${Object.keys(groups).join(', ')}`);
+	process.exit(2);
+}
+for (const [name, bench] of Object.entries(groups)) {
+	if (asked.length === 0 || asked.includes(name)) {
+		console.log(name);
+		await bench();
+	}
+}

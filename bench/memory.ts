@@ -1,0 +1,70 @@
+import {readFile, readdir} from 'node:fs/promises';
+import {Registry} from '../test/helpers/registry.ts';
+import {pushTestImages} from '../test/helpers/test-images.ts';
+import {withContestants, type Contestant} from './contestants.ts';
+import {report} from './measure.ts';
+
+const CONTAINERS = 20;
+
+interface Memory {
+	/** Megabytes: resident, proportional (shared pages divided among their users), private and written to. */
+	readonly resident: number;
+	readonly proportional: number;
+	readonly privateDirty: number;
+}
+
+/** Of the daemon, and of the shims of twenty sleeping containers. */
+export async function benchMemory(): Promise<void> {
+	await using registry = await Registry.start();
+	const {busybox} = await pushTestImages(registry);
+	await withContestants('memory', async (ours, peer) => {
+		for (const {ctr} of [ours, peer]) {
+			await ctr.ok('images', 'pull', '--plain-http', busybox);
+			for (let index = 0; index < CONTAINERS; index++) {
+				await ctr.ok('run', '-d', busybox, `m${index}`, 'sleep', '1000');
+			}
+		}
+		const [mine, theirs] = [await memoryOf(ours), await memoryOf(peer)];
+		for (const kind of ['resident', 'privateDirty', 'proportional'] as const) {
+			report(`daemon-${kind}`, {ours: mine.daemon[kind], peer: theirs.daemon[kind], unit: 'MB'});
+			report(`shims-of-${CONTAINERS}-${kind}`, {ours: mine.shims[kind], peer: theirs.shims[kind], unit: 'MB'});
+		}
+		report(`daemon-and-shims-of-${CONTAINERS}-proportional`, {ours: mine.daemon.proportional + mine.shims.proportional, peer: theirs.daemon.proportional + theirs.shims.proportional, unit: 'MB'});
+		for (const {ctr} of [ours, peer]) {
+			for (let index = 0; index < CONTAINERS; index++) {
+				await ctr.ok('tasks', 'delete', '--force', `m${index}`);
+				await ctr.ok('containers', 'rm', `m${index}`);
+			}
+		}
+	});
+}
+
+async function memoryOf({daemon}: Contestant): Promise<{daemon: Memory; shims: Memory}> {
+	const shims: Memory[] = [];
+	for (const pid of await shimPids(daemon.places.directory)) {
+		shims.push(await rollup(pid));
+	}
+	return {daemon: await rollup(daemon.pid), shims: shims.reduce(sum, {resident: 0, proportional: 0, privateDirty: 0})};
+}
+
+/** Programs whose command line names a shim and this daemon's directory, which both kinds are given as an address. */
+async function shimPids(directory: string): Promise<number[]> {
+	const pids: number[] = [];
+	for (const name of await readdir('/proc')) {
+		const line = /^\d+$/.test(name) ? await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '') : '';
+		if (line.includes('containerd-shim') && line.includes(directory)) {
+			pids.push(Number(name));
+		}
+	}
+	return pids;
+}
+
+async function rollup(pid: number): Promise<Memory> {
+	const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
+	const megabytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? Number.NaN) / 1024;
+	return {resident: megabytes('Rss'), proportional: megabytes('Pss'), privateDirty: megabytes('Private_Dirty')};
+}
+
+function sum(a: Memory, b: Memory): Memory {
+	return {resident: a.resident + b.resident, proportional: a.proportional + b.proportional, privateDirty: a.privateDirty + b.privateDirty};
+}
