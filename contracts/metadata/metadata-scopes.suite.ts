@@ -42,8 +42,8 @@ export function scopesSuite(test: TestFn, subject: MetadataSubject): void {
 		t.deepEqual((await Array.fromAsync(one.list())).map(({name}) => name), ['name']);
 	});
 
-	story('a snapshotter that is not loaded is not found', async (t, metadata) => {
-		t.throws(() => metadata.scope({namespace: 'one'}).snapshotter('nobody'), {code: 'NOT_FOUND'});
+	story('a snapshotter that is not loaded is refused', async (t, metadata) => {
+		t.throws(() => metadata.scope({namespace: 'one'}).snapshotter('nobody'), {code: 'INVALID_ARGUMENT'});
 	});
 
 	story('what is there already answers so, and is leased', async (t, metadata) => {

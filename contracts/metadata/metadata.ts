@@ -150,7 +150,7 @@ export interface Scope {
 	readonly namespace: string;
 	readonly lease: string | undefined;
 	readonly content: ContentStore;
-	/** Rejects (throws) with NOT_FOUND `snapshotter "x" is not loaded`. */
+	/** Throws INVALID_ARGUMENT `snapshotter not loaded: x`, as clients of containerd expect. */
 	snapshotter(name: string): Snapshotter;
 	readonly images: ImageStore;
 	readonly containers: ContainerStore;

@@ -113,6 +113,6 @@ export class Ledger {
 /** Throws NOT_FOUND. */
 export function requireLease(database: Database, namespace: string, lease: string): void {
 	if (database.get('SELECT 1 FROM lease WHERE namespace = ? AND id = ?', namespace, lease) === undefined) {
-		throw new KeelsonError('NOT_FOUND', `lease ${JSON.stringify(lease)} in namespace ${JSON.stringify(namespace)}: not found`);
+		throw new KeelsonError('NOT_FOUND', `lease ${JSON.stringify(lease)}: not found`);
 	}
 }

@@ -81,7 +81,7 @@ export class SqliteMetadata implements Metadata, AsyncDisposable {
 	#depotOf(name: string): SnapshotDepot {
 		const depot = this.#snapshots.get(name);
 		if (depot === undefined) {
-			throw new KeelsonError('NOT_FOUND', `snapshotter ${JSON.stringify(name)} is not loaded`);
+			throw new KeelsonError('INVALID_ARGUMENT', `snapshotter not loaded: ${name}`);
 		}
 		return depot;
 	}

@@ -80,7 +80,7 @@ export class ScopedSnapshotter implements Snapshotter {
 		const backend = ledger.change(change => {
 			const row = this.#row(name);
 			if (hasChildren(change.database, namespace, snapshotter, name)) {
-				throw new KeelsonError('FAILED_PRECONDITION', `cannot remove snapshot ${JSON.stringify(name)}: it has children`);
+				throw new KeelsonError('FAILED_PRECONDITION', 'cannot remove snapshot with child');
 			}
 			change.database.run('DELETE FROM snapshot WHERE number = ?', row.number);
 			change.unlease(this.#owner, `snapshots/${snapshotter}`, name);
