@@ -9,7 +9,7 @@ const BATCH = 100;
 
 const KINDS = {view: Kind.VIEW, active: Kind.ACTIVE, committed: Kind.COMMITTED} as const satisfies Record<SnapshotKind, Kind>;
 
-/** `snapshotterFor` answers the snapshotter of that name, as the caller sees it; it throws NOT_FOUND where there is none. */
+/** `snapshotterFor` answers the snapshotter of that name, as the caller sees it; it throws where there is none. */
 export function snapshotsService(snapshotterFor: (context: CallContext, name: string) => Snapshotter): GrpcService {
 	const named = (context: CallContext, {snapshotter}: {readonly snapshotter: string}): Snapshotter => {
 		if (snapshotter === '') {

@@ -119,8 +119,8 @@ test('a snapshotter must be named, and be there', async t => {
 	const {fullName, methods} = SnapshotsDefinition;
 	const call = room.client;
 	await t.throwsAsync(call.unary(fullName, methods.prepare, {key: 'k'}), {code: 'INVALID_ARGUMENT', message: /snapshotter argument missing/});
-	await t.throwsAsync(call.unary(fullName, methods.prepare, {snapshotter: 'nope', key: 'k'}), {code: 'NOT_FOUND', message: /"nope".*not found/});
-	await t.throwsAsync(call.stream(fullName, methods.list, {snapshotter: 'nope'}).next(), {code: 'NOT_FOUND'});
+	await t.throwsAsync(call.unary(fullName, methods.prepare, {snapshotter: 'nope', key: 'k'}), {code: 'INVALID_ARGUMENT', message: /snapshotter not loaded: nope/});
+	await t.throwsAsync(call.stream(fullName, methods.list, {snapshotter: 'nope'}).next(), {code: 'INVALID_ARGUMENT'});
 	await t.throwsAsync(call.unary(fullName, methods.update, {snapshotter: 'memory'}), {code: 'INVALID_ARGUMENT'});
 	t.is((await call.unary(fullName, methods.prepare, {snapshotter: 'memory', key: 'k'})).mounts.length, 1);
 });
