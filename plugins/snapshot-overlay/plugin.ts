@@ -2,7 +2,6 @@
 
 import {mkdir} from 'node:fs/promises';
 import path from 'node:path';
-import {DatabaseSync} from 'node:sqlite';
 import {z} from 'zod';
 import {Snapshotter} from '../../contracts/snapshot/snapshot.ts';
 import {definePlugin, once} from '../../kernel/index.ts';
@@ -33,7 +32,7 @@ export const plugin = definePlugin({
 			return skip(obstacle);
 		}
 		const directories = lifetime.use(await SnapshotDirectories.open(place, log));
-		const records = lifetime.use(new SnapshotRecords(new DatabaseSync(path.join(place, 'snapshots.db'))));
+		const records = lifetime.use(new SnapshotRecords(path.join(place, 'snapshots.db')));
 		const options = {
 			mountOptions: await neededMountOptions(config.mount_options),
 			hasUpperdirLabel: config.upperdir_label,

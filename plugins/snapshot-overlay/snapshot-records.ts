@@ -1,7 +1,7 @@
-import type {DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync} from 'node:sqlite';
 import type {Labels} from '../../contracts/oci/labels.ts';
 import type {SnapshotInfo, SnapshotKind, SnapshotUsage} from '../../contracts/snapshot/snapshot.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {Database, type Row} from '../../lib/sqlite/database.ts';
 
 /** A snapshot as it is kept: what clients see, and the number that names its directory. */
 export interface SnapshotRecord {
@@ -32,41 +32,19 @@ export interface CommittedSnapshot {
 
 /** Names, kinds, parents, labels, times and usage of snapshots. Each change is one transaction, durable when its method returns. */
 export class SnapshotRecords implements Disposable {
-	readonly #database: DatabaseSync;
-	readonly #statements = new Map<string, StatementSync>();
+	readonly #database: Database;
 
-	/** Takes over a database that is nobody else's. Nothing else may write to it. */
-	constructor(database: DatabaseSync) {
-		this.#database = database;
-		database.exec(`
-			PRAGMA journal_mode = WAL;
-			PRAGMA synchronous = FULL;
-			PRAGMA foreign_keys = ON;
-			CREATE TABLE IF NOT EXISTS snapshots (
-				id INTEGER PRIMARY KEY AUTOINCREMENT,
-				name TEXT NOT NULL UNIQUE,
-				kind TEXT NOT NULL CHECK (kind IN ('active', 'view', 'committed')),
-				parent INTEGER REFERENCES snapshots (id),
-				depth INTEGER NOT NULL,
-				labels TEXT NOT NULL,
-				created INTEGER NOT NULL,
-				updated INTEGER NOT NULL,
-				size INTEGER NOT NULL DEFAULT 0,
-				inodes INTEGER NOT NULL DEFAULT 0
-			) STRICT;
-			CREATE INDEX IF NOT EXISTS snapshots_by_parent ON snapshots (parent);
-			CREATE INDEX IF NOT EXISTS snapshots_by_depth ON snapshots (depth, id);
-		`);
+	/** Opens the file, or makes it. Rejects as Database does. */
+	constructor(path: string) {
+		this.#database = new Database({path, migrations});
 	}
 
 	[Symbol.dispose](): void {
-		if (this.#database.isOpen) {
-			this.#database.close();
-		}
+		this.#database[Symbol.dispose]();
 	}
 
 	find(name: string): SnapshotRecord | undefined {
-		const row = this.#get(`${selectSnapshots} WHERE s.name = ?`, name);
+		const row = this.#database.get(`${selectSnapshots} WHERE s.name = ?`, name);
 		return row === undefined ? undefined : toRecord(row);
 	}
 
@@ -93,7 +71,7 @@ export class SnapshotRecords implements Disposable {
 
 	/** The ids of a snapshot's parents, the nearest first. */
 	parentIds(id: number): readonly number[] {
-		const rows = this.#all(`
+		const rows = this.#database.all(`
 			WITH RECURSIVE chain (id, parent, step) AS (
 				SELECT id, parent, 0 FROM snapshots WHERE id = ?
 				UNION ALL
@@ -105,11 +83,11 @@ export class SnapshotRecords implements Disposable {
 
 	/** Rejects with ALREADY_EXISTS, and as getParent does. */
 	insert({id, name, kind, parent, labels}: NewSnapshot): void {
-		this.#transact(() => {
+		this.#database.transaction(() => {
 			this.checkFree(name);
 			const parentId = parent === '' ? null : this.getParent(parent).id;
 			const now = Date.now();
-			this.#run(`INSERT INTO snapshots (id, name, kind, parent, depth, labels, created, updated)
+			this.#database.run(`INSERT INTO snapshots (id, name, kind, parent, depth, labels, created, updated)
 				VALUES (?, ?, ?, ?, ${depthBelow}, ?, ?, ?)`, id, name, kind, parentId, parentId, JSON.stringify(labels), now, now);
 		});
 	}
@@ -139,7 +117,7 @@ export class SnapshotRecords implements Disposable {
 
 	/** Rejects as checkCommit does; NOT_FOUND when `key` is another snapshot by now. */
 	commit({id, name, key, parent, labels, usage}: CommittedSnapshot): void {
-		this.#transact(() => {
+		this.#database.transaction(() => {
 			const active = this.checkCommit(name, key, parent);
 			if (active.id !== id) {
 				throw new KeelsonError('NOT_FOUND', `snapshot ${JSON.stringify(key)} was removed while it was being committed`);
@@ -147,7 +125,7 @@ export class SnapshotRecords implements Disposable {
 			const parentName = parent === '' ? active.info.parent : parent;
 			const parentId = parentName === '' ? null : this.getParent(parentName).id;
 			const now = Date.now();
-			this.#run(`UPDATE snapshots SET name = ?, kind = 'committed', parent = ?, depth = ${depthBelow}, labels = ?,
+			this.#database.run(`UPDATE snapshots SET name = ?, kind = 'committed', parent = ?, depth = ${depthBelow}, labels = ?,
 				created = ?, updated = ?, size = ?, inodes = ? WHERE id = ?`,
 			name, parentId, parentId, JSON.stringify(labels), now, now, usage.size, usage.inodes, id);
 		});
@@ -155,29 +133,29 @@ export class SnapshotRecords implements Disposable {
 
 	/** Rejects with NOT_FOUND. */
 	setLabels(name: string, change: (labels: Labels) => Labels): SnapshotRecord {
-		return this.#transact(() => {
+		return this.#database.transaction(() => {
 			const {id, info} = this.get(name);
-			this.#run('UPDATE snapshots SET labels = ?, updated = ? WHERE id = ?', JSON.stringify(change(info.labels)), Date.now(), id);
+			this.#database.run('UPDATE snapshots SET labels = ?, updated = ? WHERE id = ?', JSON.stringify(change(info.labels)), Date.now(), id);
 			return this.get(name);
 		});
 	}
 
 	/** Rejects with NOT_FOUND; FAILED_PRECONDITION while it has children. */
 	remove(name: string): SnapshotRecord {
-		return this.#transact(() => {
+		return this.#database.transaction(() => {
 			const record = this.get(name);
-			const child = this.#get('SELECT name FROM snapshots WHERE parent = ? LIMIT 1', record.id);
+			const child = this.#database.get('SELECT name FROM snapshots WHERE parent = ? LIMIT 1', record.id);
 			if (child !== undefined) {
 				throw new KeelsonError('FAILED_PRECONDITION', `cannot remove snapshot ${JSON.stringify(name)}: it has the child ${JSON.stringify(child['name'])}`);
 			}
-			this.#run('DELETE FROM snapshots WHERE id = ?', record.id);
+			this.#database.run('DELETE FROM snapshots WHERE id = ?', record.id);
 			return record;
 		});
 	}
 
 	/** At most `limit` after a place in the order of all; parents come before their children. */
 	page(after: SnapshotPlace, limit: number): {readonly records: readonly SnapshotRecord[]; readonly next: SnapshotPlace | undefined} {
-		const rows = this.#all(`${selectSnapshots} WHERE (s.depth, s.id) > (?, ?) ORDER BY s.depth, s.id LIMIT ?`, after.depth, after.id, limit);
+		const rows = this.#database.all(`${selectSnapshots} WHERE (s.depth, s.id) > (?, ?) ORDER BY s.depth, s.id LIMIT ?`, after.depth, after.id, limit);
 		const last = rows.at(-1);
 		return {
 			records: rows.map(toRecord),
@@ -186,44 +164,12 @@ export class SnapshotRecords implements Disposable {
 	}
 
 	ids(): ReadonlySet<number> {
-		return new Set(this.#all('SELECT id FROM snapshots').map(row => Number(row['id'])));
+		return new Set(this.#database.all('SELECT id FROM snapshots').map(row => Number(row['id'])));
 	}
 
 	/** The highest id that ever was; ids do not come again. */
 	highestId(): number {
-		return Number(this.#get("SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'")?.['seq'] ?? 0);
-	}
-
-	#transact<T>(work: () => T): T {
-		this.#database.exec('BEGIN IMMEDIATE');
-		try {
-			const result = work();
-			this.#database.exec('COMMIT');
-			return result;
-		} catch (error) {
-			if (this.#database.isTransaction) {
-				this.#database.exec('ROLLBACK');
-			}
-			throw error;
-		}
-	}
-
-	#prepare(sql: string): StatementSync {
-		const statement = this.#statements.get(sql) ?? this.#database.prepare(sql);
-		this.#statements.set(sql, statement);
-		return statement;
-	}
-
-	#get(sql: string, ...values: SQLInputValue[]): Row | undefined {
-		return this.#prepare(sql).get(...values);
-	}
-
-	#all(sql: string, ...values: SQLInputValue[]): Row[] {
-		return this.#prepare(sql).all(...values);
-	}
-
-	#run(sql: string, ...values: SQLInputValue[]): void {
-		this.#prepare(sql).run(...values);
+		return Number(this.#database.get("SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'")?.['seq'] ?? 0);
 	}
 }
 
@@ -235,7 +181,22 @@ export interface SnapshotPlace {
 
 export const beforeAll: SnapshotPlace = {depth: -1, id: 0};
 
-type Row = Readonly<Record<string, SQLOutputValue>>;
+const migrations = [`
+	CREATE TABLE snapshots (
+		id INTEGER PRIMARY KEY AUTOINCREMENT,
+		name TEXT NOT NULL UNIQUE,
+		kind TEXT NOT NULL CHECK (kind IN ('active', 'view', 'committed')),
+		parent INTEGER REFERENCES snapshots (id),
+		depth INTEGER NOT NULL,
+		labels TEXT NOT NULL,
+		created INTEGER NOT NULL,
+		updated INTEGER NOT NULL,
+		size INTEGER NOT NULL DEFAULT 0,
+		inodes INTEGER NOT NULL DEFAULT 0
+	) STRICT;
+	CREATE INDEX snapshots_by_parent ON snapshots (parent);
+	CREATE INDEX snapshots_by_depth ON snapshots (depth, id);
+`];
 
 // Nearness to the root, kept since a rebase makes a parent younger than its child.
 const depthBelow = '(SELECT coalesce((SELECT depth + 1 FROM snapshots WHERE id = ?), 0))';

@@ -1,7 +1,6 @@
 import {mkdir, mkdtemp, readdir, rm, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
-import {DatabaseSync} from 'node:sqlite';
 import test from 'ava';
 import {snapshotSuite} from '../../contracts/snapshot/snapshot.suite.ts';
 import type {Logger} from '../../kernel/log.ts';
@@ -131,7 +130,7 @@ async function createOverlay(options: Partial<OverlaySnapshotterOptions> = {}): 
 async function openOverlay(root: string, options: Partial<OverlaySnapshotterOptions> = {}): Promise<Opened> {
 	const lifetime = new AsyncDisposableStack();
 	const directories = lifetime.use(await SnapshotDirectories.open(root, silent));
-	const records = lifetime.use(new SnapshotRecords(new DatabaseSync(path.join(root, 'snapshots.db'))));
+	const records = lifetime.use(new SnapshotRecords(path.join(root, 'snapshots.db')));
 	const snapshotter = new OverlaySnapshotter({
 		records, directories,
 		lastId: Math.max(records.highestId(), await directories.highestId()),
