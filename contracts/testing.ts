@@ -1,6 +1,8 @@
 /** `keelson/testing`: what every implementation of a contract passes, ours and a stranger's. Each takes ava's `test` and a subject. */
 
 export {contentSuite, type ContentSubject} from './content/content.suite.ts';
+export {diffSuite} from './diff/diff.suite.ts';
+export type {DifferSubject} from './diff/diff-subject.suite.ts';
 export {eventSuite, type EventSubject} from './event/event.suite.ts';
 export {metadataSuite, type MetadataSubject} from './metadata/metadata.suite.ts';
 export {networkSuite, type NetworkSubject} from './network/network.suite.ts';

@@ -1,5 +1,5 @@
 import {createHash} from 'node:crypto';
-import {readFile} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
 import {command} from '../helpers/command.ts';
@@ -46,6 +46,13 @@ test.serial('the packed types check the example and the guide strictly, and hold
 		files: ['plugin.js', 'guide.js', 'doors.ts'],
 	}));
 	await t.notThrowsAsync(stranger.run('tsc', '-p', '.'));
+});
+
+test.serial('each contract has a door of its own', async t => {
+	const entries = await readdir(path.join(import.meta.dirname, '../../contracts'), {withFileTypes: true});
+	const names = entries.filter(entry => entry.isDirectory() && entry.name !== 'oci').map(({name}) => name);
+	await stranger.write('contracts.js', `const doors = await Promise.all(${JSON.stringify(names)}.map(name => import('keelson/contracts/' + name)));\nconsole.log(doors.length);\n`);
+	t.is(await stranger.run('node', 'contracts.js'), `${names.length}\n`);
 });
 
 test.serial('the example passes the suite that is published with the contract', async t => {
