@@ -1,7 +1,6 @@
 import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
-import {open} from 'node:fs/promises';
-import {readFile} from 'node:fs/promises';
+import {open, readFile} from 'node:fs/promises';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {tail} from './command.ts';
 import {until} from './until.ts';
@@ -25,6 +24,10 @@ export class Service implements AsyncDisposable {
 		this.#child = child;
 		this.#options = options;
 		this.#exited = once(child, 'exit').then(() => undefined, () => undefined);
+		// A test that ends without its own clean-up must not leave a daemon that nobody knows.
+		const end = () => child.kill('SIGKILL');
+		process.once('exit', end);
+		child.once('exit', () => process.removeListener('exit', end));
 	}
 
 	/** Resolves when the program serves. Rejects, with the end of its log, when it ends or is late; then it is not running. */
