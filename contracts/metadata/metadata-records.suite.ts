@@ -86,6 +86,8 @@ export function recordsSuite(test: TestFn, subject: MetadataSubject): void {
 		t.deepEqual((await images.update(given, ['target'])).labels, {a: '1', b: '3'});
 		t.deepEqual((await images.get(name)).target, target);
 		t.deepEqual((await images.update(given, [])).labels, {b: '3'});
+		t.deepEqual((await images.update({name, labels: {c: '4'}}, ['labels.c'])).labels, {b: '3', c: '4'});
+		await t.throwsAsync(images.update({name, labels: {}}, []), {code: 'INVALID_ARGUMENT'});
 		await t.throwsAsync(images.update(given, ['name']), {code: 'INVALID_ARGUMENT'});
 		await t.throwsAsync(images.update({...given, name: 'other'}, []), {code: 'NOT_FOUND'});
 	});

@@ -44,6 +44,9 @@ export interface ImageInfo {
 /** What a client gives of an image. */
 export type ImageRecord = Pick<ImageInfo, 'name' | 'labels' | 'target'>;
 
+/** What a client gives to change an image: the target may be left out where the mask does not name it. */
+export type ImageChange = Omit<ImageRecord, 'target'> & Partial<Pick<ImageRecord, 'target'>>;
+
 export interface ImageStore {
 	/** Rejects with NOT_FOUND. */
 	get(name: string): Promise<ImageInfo>;
@@ -52,7 +55,7 @@ export interface ImageStore {
 	/** Rejects with ALREADY_EXISTS, INVALID_ARGUMENT. */
 	create(image: ImageRecord, options?: {readonly createdAt?: Date}): Promise<ImageInfo>;
 	/** Fields: `labels`, `labels.<key>`, `target`, `annotations`, `annotations.<key>`; none: labels and target. Rejects with NOT_FOUND, INVALID_ARGUMENT. */
-	update(image: ImageRecord, fields: readonly string[], options?: {readonly updatedAt?: Date}): Promise<ImageInfo>;
+	update(image: ImageChange, fields: readonly string[], options?: {readonly updatedAt?: Date}): Promise<ImageInfo>;
 	/**
 	 * Rejects with NOT_FOUND, also when `target` is given and is not what the image points to. `sync`: resolves after a collection.
 	 */

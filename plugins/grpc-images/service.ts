@@ -2,7 +2,7 @@ import {descriptorMessage, descriptorOf} from '../../api/convert/descriptor.ts';
 import {dateOf, timestampOf} from '../../api/convert/timestamp.ts';
 import {ImagesDefinition, type Image} from '../../api/gen/services/images/v1/images.ts';
 import {grpcService, type CallContext, type GrpcService} from '../../contracts/grpc/grpc.ts';
-import type {ImageInfo, ImageRecord, ImageStore} from '../../contracts/metadata/metadata.ts';
+import type {ImageChange, ImageInfo, ImageRecord, ImageStore} from '../../contracts/metadata/metadata.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 
 /** `imagesFor` answers the images that a call is about. */
@@ -16,7 +16,7 @@ export function imagesService(imagesFor: (context: CallContext) => ImageStore): 
 		},
 		async update({image, updateMask, sourceDateEpoch}, context) {
 			const updatedAt = dateOf(sourceDateEpoch);
-			return {image: messageOf(await imagesFor(context).update(recordOf(image), updateMask ?? [], updatedAt === undefined ? {} : {updatedAt}))};
+			return {image: messageOf(await imagesFor(context).update(changeOf(image), updateMask ?? [], updatedAt === undefined ? {} : {updatedAt}))};
 		},
 		async delete({name, sync, target}, context) {
 			await imagesFor(context).delete(name, {sync, ...(target === undefined ? {} : {target: descriptorOf(target, 'target')})});
@@ -27,6 +27,11 @@ export function imagesService(imagesFor: (context: CallContext) => ImageStore): 
 
 function messageOf({name, labels, target, createdAt, updatedAt}: ImageInfo): Image {
 	return {name, labels: {...labels}, target: descriptorMessage(target), createdAt: timestampOf(createdAt), updatedAt: timestampOf(updatedAt)};
+}
+
+// A client that changes labels sends no target at all.
+function changeOf(image: Image | undefined): ImageChange {
+	return image === undefined || (image.target?.digest ?? '') !== '' ? recordOf(image) : {name: image.name, labels: image.labels};
 }
 
 function recordOf(image: Image | undefined): ImageRecord {

@@ -72,7 +72,7 @@ export class SqliteContainerStore implements ContainerStore {
 		const {namespace} = this.#owner;
 		this.#ledger.change(change => {
 			if (change.database.run('DELETE FROM container WHERE namespace = ? AND id = ?', namespace, id) === 0) {
-				throw notFound(id);
+				throw notFound(namespace, id);
 			}
 			change.event(namespace, '/containers/delete', 'containerd.events.ContainerDelete', {id});
 			change.loosen();
@@ -82,14 +82,14 @@ export class SqliteContainerStore implements ContainerStore {
 	#find(id: string): ContainerInfo {
 		const row = this.#ledger.database.get<ContainerRow>('SELECT * FROM container WHERE namespace = ? AND id = ?', this.#owner.namespace, id);
 		if (row === undefined) {
-			throw notFound(id);
+			throw notFound(this.#owner.namespace, id);
 		}
 		return containerInfo(row);
 	}
 }
 
-function notFound(id: string): KeelsonError {
-	return new KeelsonError('NOT_FOUND', `container ${JSON.stringify(id)}: not found`);
+function notFound(namespace: string, id: string): KeelsonError {
+	return new KeelsonError('NOT_FOUND', `container ${JSON.stringify(id)} in namespace ${JSON.stringify(namespace)}: not found`);
 }
 
 function checkContainer({id, runtime, spec, snapshotter, snapshotKey, extensions}: ContainerRecord): void {

@@ -1,4 +1,4 @@
-import type {ImageInfo, ImageRecord, ImageStore} from '../../contracts/metadata/metadata.ts';
+import type {ImageChange, ImageInfo, ImageRecord, ImageStore} from '../../contracts/metadata/metadata.ts';
 import {parseDescriptor, type Descriptor} from '../../contracts/oci/descriptor.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
@@ -56,7 +56,7 @@ export class SqliteImageStore implements ImageStore {
 		});
 	}
 
-	async update(image: ImageRecord, fields: readonly string[], {updatedAt}: {readonly updatedAt?: Date} = {}): Promise<ImageInfo> {
+	async update(image: ImageChange, fields: readonly string[], {updatedAt}: {readonly updatedAt?: Date} = {}): Promise<ImageInfo> {
 		const {name} = image;
 		if (name === '') {
 			throw new KeelsonError('INVALID_ARGUMENT', 'an image name must not be empty');
@@ -115,16 +115,16 @@ export class SqliteImageStore implements ImageStore {
 	}
 }
 
-function updatedImage(before: ImageInfo, given: ImageRecord, fields: readonly string[]): ImageRecord {
+function updatedImage(before: ImageInfo, given: ImageChange, fields: readonly string[]): ImageRecord {
 	let {labels, target} = before;
 	for (const field of fields.length === 0 ? ['labels', 'target'] : fields) {
 		const changedLabels = updatedMap('labels', labels, given.labels, field);
-		const annotations = updatedMap('annotations', target.annotations ?? {}, given.target.annotations ?? {}, field);
+		const annotations = updatedMap('annotations', target.annotations ?? {}, given.target?.annotations ?? {}, field);
 		if (changedLabels !== undefined) {
 			labels = changedLabels;
 		} else if (annotations !== undefined) {
 			target = {...target, annotations};
-		} else if (field === 'target') {
+		} else if (field === 'target' && given.target !== undefined) {
 			target = given.target;
 		} else {
 			throw new KeelsonError('INVALID_ARGUMENT', `cannot update field ${JSON.stringify(field)} of image ${JSON.stringify(before.name)}: expected labels, target or annotations`);
