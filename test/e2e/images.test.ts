@@ -73,7 +73,7 @@ scenario('--all-platforms pulls every platform, --platform the one named', async
 
 scenario('what pull stores carries the labels that collection and push rely on', async ({ctr, images, same}) => {
 	const rows = await ctr.rows('content', 'ls');
-	same('content', rows.map(row => [row[0], row[1], row.at(-1)?.split(',').toSorted().map(label => label.replace(images.busybox, 'IMAGE'))]).toSorted());
+	same('content', rows.map(row => [row[0], row[1], row.at(-1)?.split(',').toSorted().map(label => label.replace(images.busybox, 'IMAGE'))]).toSorted((a, b) => String(a).localeCompare(String(b))));
 });
 
 scenario('an image gets another name', async ({t, ctr, images}) => {

@@ -18,7 +18,7 @@ for (const [how, end] of [['kill -9', 'kill9'], ['a stop', 'stop']] as const) {
 		await until('the container to count on', async () => Number(await inside('tmp/count')) > before);
 		await daemon.start();
 
-		t.deepEqual((await ctr.rows('tasks', 'ls')).toSorted(), [['ends', (await ctr.rows('tasks', 'ls')).find(row => row[0] === 'ends')?.[1] ?? '', 'RUNNING'], ['stays', pid ?? '', 'RUNNING']]);
+		t.deepEqual((await ctr.rows('tasks', 'ls')).toSorted((a, b) => String(a).localeCompare(String(b))), [['ends', (await ctr.rows('tasks', 'ls')).find(row => row[0] === 'ends')?.[1] ?? '', 'RUNNING'], ['stays', pid ?? '', 'RUNNING']]);
 		t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'again', 'stays', 'echo', 'alive'), 'alive\n');
 		t.true((await ctr.lines('containers', 'ls', '-q')).includes('stays'));
 		await ctr.ok('tasks', 'exec', '--exec-id', 'let-go', 'ends', 'touch', '/tmp/go');

@@ -45,7 +45,7 @@ function answer(misdeed: Misdeed, {manifest, config, layers}: Image, request: In
 			return;
 		}
 
-		default: {
+		case 'none': case 'truncated-layer': case 'wrong-layer': case 'wrong-manifest': {
 			break;
 		}
 	}

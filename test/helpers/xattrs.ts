@@ -10,14 +10,14 @@ export function xattrs(path: Buffer): Record<string, string> {
 	const names = Buffer.alloc(65_536);
 	const size = Number(llistxattr(zeroed, names, names.length));
 	if (size < 0) {
-		throw new Error(`the extended attributes of ${path} cannot be listed`);
+		throw new Error(`the extended attributes of ${path.toString()} cannot be listed`);
 	}
 
 	const value = Buffer.alloc(65_536);
 	return Object.fromEntries(names.toString('latin1', 0, size).split('\0').filter(name => name !== '').toSorted().map(name => {
 		const length = Number(lgetxattr(zeroed, name, value, value.length));
 		if (length < 0) {
-			throw new Error(`the extended attribute ${name} of ${path} cannot be read`);
+			throw new Error(`the extended attribute ${name} of ${path.toString()} cannot be read`);
 		}
 
 		return [name, value.toString('hex', 0, length)];
