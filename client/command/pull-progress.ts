@@ -33,10 +33,10 @@ export class PullProgress implements Disposable {
 		}
 	}
 
-	/** Draws what came last. */
+	/** Draws what came last and was not drawn yet. */
 	[Symbol.dispose](): void {
-		clearTimeout(this.#timer);
-		if (this.#output.isTerminal && this.#parts.size > 0) {
+		if (this.#timer !== undefined) {
+			clearTimeout(this.#timer);
 			this.#draw();
 		}
 	}
