@@ -1,4 +1,3 @@
-import {readFile} from 'node:fs/promises';
 import {command, succeed} from '../helpers/command.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {mountsUnder} from '../helpers/traces.ts';
@@ -34,37 +33,22 @@ scenario('the namespace is pinned at a path while the task lives', async ({t, ct
 
 scenario('an interface that comes from outside between create and start is there when the process begins', async ({t, ctr, images, daemon}) => {
 	const link = `k${ctr.namespace.slice(-8)}`;
-	// The client creates a task and starts it in one command: it waits here, in a prestart moment of our own making, for the FIFO of its pid file.
-	const pidFile = `${daemon.scratch}/pid-${ctr.release}`;
-	await succeed('mkfifo', [pidFile]);
-	await using running = ctr.background('run', '--rm', '--pid-file', pidFile, images.busybox, 'plumbed', 'sh', '-c', 'ls /sys/class/net; ip -o -4 addr show eth0 | grep -o "10[.0-9/]*"; sleep 0.1');
+	await using running = ctr.background('run', '--rm', images.busybox, 'plumbed', 'sh', '-c', 'ls /sys/class/net; ip -o -4 addr show eth0 | grep -o "10[.0-9/]*"; sleep 0.1');
 	try {
-		// ctr writes the pid after create and before start; opening the FIFO to write waits for us to read.
 		const pin = `${daemon.places.state}/netns/${ctr.namespace}-plumbed`;
-		await until('the namespace to be pinned', async () => (await mountsUnder(pin)).length > 0);
+		// The pin comes before the runtime is asked to create, which takes tens of milliseconds: the client is held before it asks to start.
+		await until('the namespace to be pinned', async () => (await mountsUnder(pin)).length > 0, {everyMs: 1});
+		running.kill('SIGSTOP');
+		await until('the created process', async () => (await command('sh', ['-c', `stat -L -c %i /proc/[0-9]*/ns/net 2>/dev/null | grep -qx "$(stat -L -c %i ${pin})"`])).code === 0);
 		await succeed('ip', ['link', 'add', link, 'type', 'veth', 'peer', 'name', `${link}p`]);
-		await succeed('ip', ['netns', 'attach', link, String((await processIn(pin)) ?? '')]);
-		try {
-			await succeed('ip', ['link', 'set', `${link}p`, 'netns', link, 'name', 'eth0']);
-			await succeed('ip', ['-n', link, 'addr', 'add', '10.7.7.2/24', 'dev', 'eth0']);
-			await succeed('ip', ['-n', link, 'link', 'set', 'eth0', 'up']);
-		} finally {
-			await command('ip', ['netns', 'del', link]);
-		}
-
-		t.regex(await readFile(pidFile, 'utf8'), /^\d+$/v);
+		await succeed('ip', ['link', 'set', `${link}p`, 'netns', pin, 'name', 'eth0']);
+		await succeed('nsenter', [`--net=${pin}`, 'ip', 'addr', 'add', '10.7.7.2/24', 'dev', 'eth0']);
+		await succeed('nsenter', [`--net=${pin}`, 'ip', 'link', 'set', 'eth0', 'up']);
+		running.kill('SIGCONT');
 		t.is(await running.exit(), 0);
 		t.is(running.stdout, 'eth0\nlo\n10.7.7.2/24\n');
 	} finally {
+		running.kill('SIGCONT');
 		await command('ip', ['link', 'del', link]);
 	}
 }, {only: 'keelson'});
-
-/** A process whose network namespace is the one that a path pins. */
-async function processIn(pin: string): Promise<number> {
-	const inode = (await succeed('stat', ['-L', '-c', '%i', pin])).stdout.trim();
-	return until('a process in the pinned namespace', async () => {
-		const {stdout} = await command('sh', ['-c', `for p in /proc/[0-9]*; do [ "$(stat -L -c %i $p/ns/net 2>/dev/null)" = ${inode} ] && echo \${p#/proc/}; done | head -1`]);
-		return Number(stdout.trim()) || undefined;
-	});
-}
