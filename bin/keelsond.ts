@@ -1,12 +1,5 @@
-import {enableCompileCache} from 'node:module';
 import {parseArgs} from 'node:util';
 import {isKeelsonError} from '../kernel/errors.ts';
-
-// Before anything else is imported, so that all of it is kept compiled. Not in Node's own place: that is below /tmp, where anybody
-// could put what a root daemon would then run.
-if (process.getuid?.() === 0) {
-	enableCompileCache('/var/cache/keelson/compiled');
-}
 
 const USAGE = `Usage: keelsond [options] [command]
 

@@ -1,5 +1,5 @@
 import type {TestFn} from 'ava';
-import {containerOf, descriptorOf, digestOf, hasContent, put, snapshotterOf, storiesOf} from './metadata-story.ts';
+import {containerOf, descriptorOf, digestOf, hasContent, put, snapshotterOf, storiesOf} from './metadata-story.suite.ts';
 import type {MetadataSubject} from './metadata.suite.ts';
 
 const past = new Date(Date.now() - 60_000).toISOString();

@@ -1,5 +1,5 @@
 import type {TestFn} from 'ava';
-import {containerOf, descriptorOf, put, storiesOf, snapshotterOf} from './metadata-story.ts';
+import {containerOf, descriptorOf, put, storiesOf, snapshotterOf} from './metadata-story.suite.ts';
 import type {MetadataSubject} from './metadata.suite.ts';
 
 /** Namespaces, images, containers, sandboxes: records and their masks. */

@@ -1,5 +1,5 @@
 import type {TestFn} from 'ava';
-import {digestOf, descriptorOf, hasContent, put, snapshotterOf, storiesOf} from './metadata-story.ts';
+import {digestOf, descriptorOf, hasContent, put, snapshotterOf, storiesOf} from './metadata-story.suite.ts';
 import type {MetadataSubject} from './metadata.suite.ts';
 
 /** What namespaces share and what they do not; leases. */

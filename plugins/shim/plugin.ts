@@ -29,7 +29,7 @@ export const plugin = definePlugin({
 	config,
 	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, shim, runtimes, runtime_root: runtimeRoot}, services, root, state, daemon, lifetime, log}) {
 		const own = shim === ''
-			? await writeLauncher(path.join(root, '.bin'), {node: process.execPath, script: await findShimScript(), cache: path.join(root, '.compile-cache')})
+			? await writeLauncher(path.join(root, '.bin'), {node: process.execPath, script: await findShimScript(), cache: process.env['NODE_COMPILE_CACHE'] ?? path.join(root, '.compile-cache')})
 			: shim;
 		const grpcAddress = textAt(daemon.config, 'grpc');
 		return lifetime.use(await ShimTaskManager.open({

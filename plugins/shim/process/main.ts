@@ -1,3 +1,4 @@
+import {flushCompileCache} from 'node:module';
 import {chdir, cwd} from 'node:process';
 import {closeSync, openSync, readFileSync, writeFileSync, writeSync} from 'node:fs';
 import {mkdtemp, rm} from 'node:fs/promises';
@@ -70,6 +71,8 @@ async function start(program: ShimProgram, shimArguments: ShimArguments): Promis
 			listening: () => {
 				answer();
 				chdir('/');
+				// Node would write its cache when this process ends: every shim until then would compile all over again.
+				setImmediate(flushCompileCache);
 			},
 		});
 	} catch (error) {
