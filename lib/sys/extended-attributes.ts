@@ -1,8 +1,5 @@
 import {bindings, cString, errnoOf, lastError, show, type Name} from './libc.ts';
 
-/** Flags of setxattr(2). */
-export const XATTR = {CREATE: 1, REPLACE: 2} as const;
-
 /** A file: a path, which is not followed when it ends in a symbolic link; a descriptor; or a name in an open directory. */
 export type AttributeTarget = Name | number | {readonly directory: number; readonly name: Name};
 

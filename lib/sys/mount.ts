@@ -16,14 +16,6 @@ export interface MountDescription {
 /** Flags of umount2(2). */
 export const UMOUNT = {FORCE: 1, DETACH: 2, EXPIRE: 4, NOFOLLOW: 8} as const;
 
-/** mount(2) as it is, on this thread. `type` and `data` may be empty. */
-export function mount(source: string, target: string, type: string, flags: number, data: string): void {
-	const call: MountCall = {source, target, type, flags, data};
-	if (functions().mount(...toArguments(call)) === -1) {
-		throw lastError(describe(call));
-	}
-}
-
 /** umount2(2) as it is, on this thread: the last user of a file system waits until it is written out, unless DETACH. */
 export function unmount(path: string, flags = 0): void {
 	if (functions().umount2(cString(path), flags) === -1) {

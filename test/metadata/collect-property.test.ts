@@ -1,7 +1,7 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import test from 'ava';
 import * as fc from 'fast-check';
-import {containerOf, descriptorOf, digestOf} from '../../contracts/metadata/metadata-story.ts';
+import {containerOf, descriptorOf, digestOf} from '../../contracts/metadata/metadata-story.suite.ts';
 import type {Scope} from '../../contracts/metadata/metadata.ts';
 import {sqliteInMemory, type House} from './sqlite-in-memory.ts';
 

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {CommitSnapshotOptions, SnapshotOptions} from '../../contracts/snapshot/snapshot.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
-import {digestOf, hasContent, put} from '../../contracts/metadata/metadata-story.ts';
+import {digestOf, hasContent, put} from '../../contracts/metadata/metadata-story.suite.ts';
 import {MemoryContentStore} from '../helpers/memory-content.ts';
 import {MemorySnapshotter} from '../helpers/memory-snapshot.ts';
 import {sqliteInMemory, strictLog} from './sqlite-in-memory.ts';

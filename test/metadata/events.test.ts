@@ -1,5 +1,5 @@
 import test from 'ava';
-import {containerOf, descriptorOf, digestOf, put} from '../../contracts/metadata/metadata-story.ts';
+import {containerOf, descriptorOf, digestOf, put} from '../../contracts/metadata/metadata-story.suite.ts';
 import {sqliteInMemory} from './sqlite-in-memory.ts';
 
 test('each change is told under its topic, with what it was', async t => {

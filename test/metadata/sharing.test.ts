@@ -1,5 +1,5 @@
 import test from 'ava';
-import {digestOf, hasContent, put} from '../../contracts/metadata/metadata-story.ts';
+import {digestOf, hasContent, put} from '../../contracts/metadata/metadata-story.suite.ts';
 import {sqliteInMemory} from './sqlite-in-memory.ts';
 
 const digest = digestOf('text');

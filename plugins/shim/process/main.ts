@@ -8,13 +8,12 @@ import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
 import {nameThread} from '../../../lib/sys/process.ts';
 import {shimSocketPath} from '../protocol/shim-socket.ts';
-import {Reaper, type RunOptions} from './reaper.ts';
+import type {Reaper} from './reaper.ts';
 import {parseShimArguments, type ShimArguments} from './shim-arguments.ts';
 import {groupOf} from './shim-group.ts';
 
 /** Runs a program to its end; the shim's own way, since it reaps all its children itself. */
 export type Run = Reaper['run'];
-export type {RunOptions};
 
 export interface ShimProgram {
 	readonly name: string;
