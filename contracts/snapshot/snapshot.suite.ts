@@ -1,6 +1,7 @@
 import type {TestFn} from 'ava';
+import {assertParentsFirst, commitEmpty, snapshotListSuite} from './snapshot-list.suite.ts';
 import {snapshotTreesSuite} from './snapshot-trees.suite.ts';
-import type {SnapshotInfo, Snapshotter} from './snapshot.ts';
+import type {Snapshotter} from './snapshot.ts';
 
 /** What an implementation does not promise, said in public; all else is tested. */
 export interface SnapshotterSupports {
@@ -20,7 +21,7 @@ export interface SnapshotterSubject {
 /** Every snapshotter passes this, in this process or behind a socket. */
 export function snapshotSuite(test: TestFn, subject: SnapshotterSubject): void {
 	names(test, subject);
-	lists(test, subject);
+	snapshotListSuite(test, subject);
 	if (subject.supports.rebase) {
 		rebases(test, subject);
 	}
@@ -198,75 +199,6 @@ function names(test: TestFn, {name, create}: SnapshotterSubject): void {
 	});
 }
 
-function lists(test: TestFn, {name, create}: SnapshotterSubject): void {
-	const listed = async (snapshots: Snapshotter, filters?: readonly string[]): Promise<string[]> =>
-		(await Array.fromAsync(snapshots.list(filters))).map(info => info.name);
-
-	test(`${name}: a list says what stat says`, async t => {
-		await using snapshots = await create();
-		await commitEmpty(snapshots, 'base', '');
-		await snapshots.prepare('key', 'base', {labels: {a: 'b'}});
-		const infos = await Array.fromAsync(snapshots.list());
-		t.deepEqual(infos, await Promise.all(infos.map(info => snapshots.stat(info.name))));
-		t.is(infos.length, 2);
-	});
-
-	test(`${name}: parents are listed before their children`, async t => {
-		await using snapshots = await create();
-		for (const branch of ['z', 'a', 'm']) {
-			let parent = '';
-			for (let depth = 0; depth < 5; depth++) {
-				const child = `${branch}${9 - depth}`;
-				await commitEmpty(snapshots, child, parent);
-				parent = child;
-			}
-		}
-		assertParentsFirst(t, await Array.fromAsync(snapshots.list()));
-	});
-
-	test(`${name}: filters are OR-ed and know kind, name, parent and labels`, async t => {
-		await using snapshots = await create();
-		await commitEmpty(snapshots, 'base', '');
-		await snapshots.prepare('key', 'base', {labels: {'a.b/c': 'yes'}});
-		await snapshots.view('look', 'base');
-		t.deepEqual(await listed(snapshots, ['kind==committed']), ['base']);
-		t.deepEqual((await listed(snapshots, ['kind==active', 'kind==view'])).toSorted(), ['key', 'look']);
-		t.deepEqual(await listed(snapshots, ['name==look']), ['look']);
-		t.deepEqual((await listed(snapshots, ['parent==base'])).toSorted(), ['key', 'look']);
-		t.deepEqual(await listed(snapshots, ['labels."a.b/c"==yes']), ['key']);
-		t.deepEqual(await listed(snapshots, ['parent==base,kind==view']), ['look']);
-		t.deepEqual(await listed(snapshots, ['name~=^(key|look)$,labels."a.b/c"']), ['key']);
-		t.deepEqual(await listed(snapshots, ['name==nobody']), []);
-	});
-
-	test(`${name}: a filter that is none is refused`, async t => {
-		await using snapshots = await create();
-		await t.throwsAsync(listed(snapshots, ['name=']), {code: 'INVALID_ARGUMENT'});
-	});
-
-	test(`${name}: a list may be left early, and changed while it is read`, async t => {
-		await using snapshots = await create();
-		for (let at = 0; at < 5; at++) {
-			await snapshots.prepare(`key-${at}`, '');
-		}
-		for await (const info of snapshots.list()) {
-			await snapshots.remove(info.name);
-			break;
-		}
-		t.is((await listed(snapshots)).length, 4);
-	});
-
-	test(`${name}: cleanup leaves what is owned`, async t => {
-		await using snapshots = await create();
-		await commitEmpty(snapshots, 'base', '');
-		await snapshots.prepare('key', 'base');
-		await snapshots.prepare('gone', 'base');
-		await snapshots.remove('gone');
-		await snapshots.cleanup();
-		t.deepEqual((await listed(snapshots)).toSorted(), ['base', 'key']);
-	});
-}
-
 function rebases(test: TestFn, {name, create}: SnapshotterSubject): void {
 	test(`${name}: a snapshot without parent can be committed on one`, async t => {
 		await using snapshots = await create();
@@ -298,18 +230,4 @@ function rebases(test: TestFn, {name, create}: SnapshotterSubject): void {
 		await t.throwsAsync(snapshots.commit('top', 'key', {parent: 'active'}), {code: 'INVALID_ARGUMENT'});
 		t.is((await snapshots.stat('key')).kind, 'active');
 	});
-}
-
-async function commitEmpty(snapshots: Snapshotter, name: string, parent: string): Promise<void> {
-	await snapshots.prepare(`${name}, being prepared`, parent);
-	await snapshots.commit(name, `${name}, being prepared`);
-}
-
-function assertParentsFirst(t: {is(actual: unknown, expected: unknown): unknown; true(actual: unknown, message?: string): unknown}, infos: readonly SnapshotInfo[]): void {
-	const seen = new Set(['']);
-	for (const {name, parent} of infos) {
-		t.true(seen.has(parent), `${name} before its parent ${parent}`);
-		seen.add(name);
-	}
-	t.is(seen.size, infos.length + 1);
 }
