@@ -8,7 +8,7 @@ import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
 import {nameThread} from '../../../lib/sys/process.ts';
 import {shimSocketPath} from '../protocol/shim-socket.ts';
-import type {Reaper} from './reaper.ts';
+import {Reaper} from './reaper.ts';
 import {parseShimArguments, type ShimArguments} from './shim-arguments.ts';
 import {groupOf} from './shim-group.ts';
 
