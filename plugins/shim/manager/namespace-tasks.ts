@@ -101,7 +101,7 @@ export class NamespaceTasks implements Tasks {
 
 	async exec({containerId, execId, terminal, stdin, stdout, stderr, spec}: ExecProcess, signal?: AbortSignal): Promise<void> {
 		const {client, options} = this.#ask(containerId, signal);
-		await client.exec({id: containerId, execId, terminal, stdin, stdout, stderr, spec}, options);
+		await withCode(client.exec({id: containerId, execId, terminal, stdin, stdout, stderr, spec}, options));
 	}
 
 	async resizePty({containerId, execId}: ProcessKey, {width, height}: {readonly width: number; readonly height: number}, signal?: AbortSignal): Promise<void> {
