@@ -7,7 +7,7 @@ export const events = defineCommand({
 	usage: `Usage: keelson events [options] [FILTER...]
 
 Prints what happens from now on, in all namespaces, until Ctrl-C: time, namespace, topic, fields. A FILTER is
-topic==/tasks/exit, topic~=|^/images/|, namespace==default; what matches any of them is shown.
+topic=="/tasks/exit", topic~=|^/images/|, namespace==default; what matches any of them is shown.
 `,
 	options: {},
 	arguments: {least: 0, most: Number.POSITIVE_INFINITY},
