@@ -1,4 +1,4 @@
-import {readFile, readdir, readlink} from 'node:fs/promises';
+import {readFile, readdir, readlink, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type TestFn} from 'ava';
 import {until} from '../helpers/until.ts';
@@ -164,4 +164,37 @@ test('an unknown runtime is named', async t => {
 	const containerId = await stage.container(['/bin/true'], {record: {runtime: {name: 'io.example.nosuch.v2'}}});
 	await t.throwsAsync(stage.manager.tasks(stage.namespace).create({...none, containerId}), {code: 'NOT_FOUND', message: /"io\.example\.nosuch\.v2".*"containerd-shim-nosuch-v2"/});
 	t.deepEqual(await stage.leftovers(containerId), []);
+});
+
+test('a process that the kernel kills for want of memory is told before the end', async t => {
+	await using stage = await ShimStage.open();
+	const tasks = stage.manager.tasks(stage.namespace);
+	const containerId = await stage.container(['/bin/sh', '-c', 'dd if=/dev/zero of=/dev/null bs=200M count=1; exit 1']);
+	await tasks.create({...none, containerId});
+	await tasks.update(containerId, {
+		typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/LinuxResources', value: Buffer.from(JSON.stringify({memory: {limit: 16 * 1024 * 1024}})),
+	}, {});
+	await tasks.start(init(containerId));
+	await tasks.wait(init(containerId));
+	await until('the exit to be told', () => stage.heard(containerId).includes('/tasks/exit'));
+	t.deepEqual(stage.heard(containerId), ['/tasks/create', '/tasks/start', '/tasks/oom', '/tasks/exit']);
+	await tasks.delete(containerId);
+	t.deepEqual(await stage.leftovers(containerId), []);
+});
+
+test('output goes to a file, or to a program', async t => {
+	await using stage = await ShimStage.open();
+	const tasks = stage.manager.tasks(stage.namespace);
+	const [file, copy, logger] = ['logs/out', 'copy', 'logger'].map(name => path.join(stage.directory, name)) as [string, string, string];
+	await writeFile(logger, `#!/bin/sh\nexec 5>&-\n{ cat <&3; echo "$CONTAINER_NAMESPACE/$CONTAINER_ID $1 $2"; } > ${copy}\n`, {mode: 0o755});
+	const [first, second] = [await stage.container(['/bin/sh', '-c', 'echo one']), await stage.container(['/bin/sh', '-c', 'echo two'])];
+	for (const [containerId, uri] of [[first, `file://${file}`], [second, `binary://${logger}?key=value`]] as const) {
+		await tasks.create({...none, containerId, stdout: uri, stderr: uri});
+		await tasks.start(init(containerId));
+		await tasks.wait(init(containerId));
+		await tasks.delete(containerId);
+	}
+	t.is(await readFile(file, 'utf8'), 'one\n');
+	t.is((await stat(file)).mode & 0o777, 0o644);
+	t.is(await readFile(copy, 'utf8'), `two\n${stage.namespace}/${second} key value\n`);
 });

@@ -5,9 +5,11 @@ import type {OciRuntime, RuntimeCreate} from '../../../contracts/oci-runtime/oci
 import type {ProcessExit, ProcessInfo, Stdio} from '../../../contracts/task/task.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import type {TaskEventType} from '../protocol/task-events.ts';
+import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {cgroupOf, type ContainerCgroup} from './container-cgroup.ts';
 import type {CheckpointOptions, ContainerOptions} from './container-options.ts';
 import {recordExit, recordTold} from '../protocol/exit-record.ts';
+import {OomWatch} from './oom-watch.ts';
 import type {IoOpener} from './open-io.ts';
 import type {ChildExit, Reaper} from './reaper.ts';
 import {inRuntimeWords} from './runtime-call.ts';
@@ -19,6 +21,7 @@ export interface ContainerPlace {
 	readonly namespace: string;
 	readonly reaper: Reaper;
 	readonly io: IoOpener;
+	readonly watcher: DescriptorWatcher;
 	/** Sent in this order, and never waits. */
 	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void;
 	/** Bytes that nobody can act on, for the log. */
@@ -49,6 +52,7 @@ export class ShimContainer {
 	/** Changes of the container's state, one at a time. */
 	readonly changes = new Serial();
 	readonly #place: ContainerPlace;
+	#oom: OomWatch | undefined;
 
 	constructor(setup: ContainerSetup, runtime: OciRuntime, place: ContainerPlace) {
 		this.setup = setup;
@@ -82,7 +86,7 @@ export class ShimContainer {
 			// With a checkpoint the process comes to be at start.
 			if (checkpoint === '') {
 				const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime create failed', this.runtime.create(this.#creation())));
-				this.cgroup = await cgroupOf(pid).catch(() => undefined);
+				await this.#account(pid);
 				this.#watch(this.init, pid, exited);
 			}
 			told(this.init.pid);
@@ -141,7 +145,7 @@ export class ShimContainer {
 			const workPath = options.criuWorkPath || path.join(bundle, 'work');
 			const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime restore failed',
 				this.runtime.restore({...this.#creation(), imagePath: checkpoint, workPath})));
-			this.cgroup = await cgroupOf(pid).catch(() => undefined);
+			await this.#account(pid);
 			this.#watch(this.init, pid, exited);
 		}
 		this.init.status = this.init.exit === undefined ? 'running' : 'stopped';
@@ -198,6 +202,16 @@ export class ShimContainer {
 		return {pid, exited};
 	}
 
+	async #account(pid: number): Promise<void> {
+		// It may have ended by now, and left no trace in /proc.
+		this.cgroup = await cgroupOf(pid).catch(() => undefined);
+		if (this.cgroup !== undefined) {
+			this.#oom = OomWatch.start(this.cgroup, this.#place.watcher, () => {
+				this.#place.publish('containerd.events.TaskOOM', {containerId: this.id});
+			});
+		}
+	}
+
 	#watch(process: TaskProcess, pid: number, exited: Promise<ChildExit>): void {
 		void exited.then(async exit => this.#ended(process, {pid, ...exit})).catch((error: unknown) => {
 			this.#place.log(`the end of process ${pid} of ${this.id} could not be handled: ${String(error)}`);
@@ -207,7 +221,9 @@ export class ShimContainer {
 	async #ended(process: TaskProcess, {pid, exitStatus, exitedAt}: ProcessExit): Promise<void> {
 		// What is told first: that it started, then that it ended.
 		await process.settled;
+		this.#oom?.check();
 		if (process === this.init) {
+			this.#oom?.[Symbol.dispose]();
 			await this.#endRest();
 			recordExit(this.setup.bundle, {pid, exitStatus, exitedAt});
 		}

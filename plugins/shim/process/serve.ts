@@ -41,7 +41,7 @@ export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot}, 
 	const publisher = lifetime.use(new EventPublisher(ttrpcAddress, namespace, log));
 	const watcher = lifetime.use(new DescriptorWatcher());
 	const shim = new Shim({
-		namespace, runtimeRoot, reaper, log, runtimes: runtimes(reaper),
+		namespace, runtimeRoot, reaper, watcher, log, runtimes: runtimes(reaper),
 		io: new IoOpener(reaper, watcher, shimSocketDirectory),
 		publish: (type, value, delivered) => publisher.publish(type, value, delivered),
 	});

@@ -6,6 +6,7 @@ import type {Mount} from '../../../contracts/oci/mount.ts';
 import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
+import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {performMounts, UMOUNT, unmountAll} from '../../../lib/sys/mount.ts';
 import {mountsUnder} from '../../../lib/sys/mount-table.ts';
 import type {TaskEventType} from '../protocol/task-events.ts';
@@ -26,6 +27,7 @@ export interface ShimPlace {
 	readonly runtimes: OciRuntimes;
 	readonly reaper: Reaper;
 	readonly io: IoOpener;
+	readonly watcher: DescriptorWatcher;
 	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void;
 	log(message: string): void;
 }
