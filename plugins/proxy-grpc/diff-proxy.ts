@@ -7,31 +7,37 @@ import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import {parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
-import {KeelsonError} from '../../kernel/errors.ts';
+import {isKeelsonError, KeelsonError} from '../../kernel/errors.ts';
 import type {Connection} from './connection.ts';
+
+/** What of a content store the two sides share. */
+export type SharedContent = Pick<ContentStore, 'open' | 'info' | 'writer'>;
 
 const {fullName: SERVICE, methods} = DiffDefinition;
 const UNCOMPRESSED = 'containerd.io/uncompressed';
 
 /**
- * A differ of another process. Layers do not go over its connection: both sides see one content store, and only descriptors are told. So a layer must be
- * content before it is applied. Owns the connection.
+ * A differ of another process. Layers do not go over its connection: both sides see one content store, and only descriptors are told. So a layer that
+ * is not content yet becomes it before it is applied. Owns the connection.
  */
 export class DiffProxy implements Differ, AsyncDisposable {
 	readonly #connection: Connection;
-	readonly #content: Pick<ContentStore, 'open' | 'info'>;
+	readonly #content: SharedContent;
 
-	/** `content` is what the peer writes its layers to. */
-	constructor(connection: Connection, content: Pick<ContentStore, 'open' | 'info'>) {
+	/** `content` is what the peer reads layers from, and writes them to. */
+	constructor(connection: Connection, content: SharedContent) {
 		this.#connection = connection;
 		this.#content = content;
 	}
 
-	async apply({descriptor}: LayerBytes, mounts: readonly Mount[], {payloads, syncFs = false, signal}: ApplyOptions = {}): Promise<AppliedLayer> {
+	async apply(layer: LayerBytes, mounts: readonly Mount[], {payloads, syncFs = false, signal, progress}: ApplyOptions = {}): Promise<AppliedLayer> {
+		await this.#share(layer, signal);
 		const {applied} = await this.#connection.unary(SERVICE, methods.apply, {
-			diff: descriptorMessage(descriptor), mounts, payloads: Object.fromEntries(payloads ?? []), syncFs,
+			diff: descriptorMessage(layer.descriptor), mounts, payloads: Object.fromEntries(payloads ?? []), syncFs,
 		}, signal);
 		const {mediaType, digest, size} = descriptorOf(applied, 'applied layer');
+		// The wire tells nothing before the end.
+		progress?.(size);
 		return {mediaType, digest, size};
 	}
 
@@ -40,13 +46,31 @@ export class DiffProxy implements Differ, AsyncDisposable {
 			left: lower, right: upper, mediaType, sourceDateEpoch: sourceDateEpoch === undefined ? undefined : timestampOf(sourceDateEpoch),
 		}, signal);
 		const descriptor = descriptorOf(diff, 'compared layer');
-		const diffId = this.#diffId(descriptor);
-		diffId.catch(() => {});
-		return {mediaType: descriptor.mediaType, bytes: this.#read(descriptor.digest, signal), diffId};
+		const diffId = Promise.withResolvers<Digest>();
+		// Nobody has to ask for it.
+		diffId.promise.catch(() => {});
+		return {mediaType: descriptor.mediaType, bytes: this.#bytes(descriptor, diffId, signal), diffId: diffId.promise};
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#connection[Symbol.dispose]();
+	}
+
+	async #share({descriptor: {digest, size}, read}: LayerBytes, signal: AbortSignal | undefined): Promise<void> {
+		try {
+			await using writer = await this.#content.writer({ref: `layer-${digest}`, expected: digest, total: size, ...(signal === undefined ? {} : {signal})});
+			if (writer.status().offset > 0) {
+				await writer.truncate(0);
+			}
+			for await (const chunk of read(signal)) {
+				await writer.write(chunk);
+			}
+			await writer.commit({expected: digest, size});
+		} catch (error) {
+			if (!isKeelsonError(error, 'ALREADY_EXISTS')) {
+				throw error;
+			}
+		}
 	}
 
 	async #diffId({mediaType, digest}: Descriptor): Promise<Digest> {
@@ -60,8 +84,31 @@ export class DiffProxy implements Differ, AsyncDisposable {
 		return parseDigest(label);
 	}
 
-	async *#read(digest: Digest, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void, undefined> {
-		await using blob = await this.#content.open(digest);
-		yield* blob.read(signal === undefined ? {} : {signal});
+	#bytes(descriptor: Descriptor, diffId: PromiseWithResolvers<Digest>, signal: AbortSignal | undefined): AsyncIterable<Uint8Array> {
+		const bytes = this.#read(descriptor, diffId, signal);
+		return {
+			[Symbol.asyncIterator]: () => ({
+				next: () => bytes.next(),
+				// Of a generator that has not begun, return runs nothing.
+				async return() {
+					diffId.reject(new KeelsonError('CANCELLED', `layer ${descriptor.digest} was not read to its end`));
+					return bytes.return();
+				},
+			}),
+		};
+	}
+
+	async *#read(descriptor: Descriptor, diffId: PromiseWithResolvers<Digest>, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void, undefined> {
+		try {
+			await using blob = await this.#content.open(descriptor.digest);
+			for await (const chunk of blob.read(signal === undefined ? {} : {signal})) {
+				signal?.throwIfAborted();
+				yield chunk;
+			}
+			diffId.resolve(await this.#diffId(descriptor));
+		} catch (error) {
+			diffId.reject(error);
+			throw error;
+		}
 	}
 }
