@@ -1,6 +1,7 @@
-import {readFile, readdir, readlink, stat, writeFile} from 'node:fs/promises';
+import {readFile, readdir, readlink, rmdir, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type TestFn} from 'ava';
+import {Options} from '../../api/gen/types/runc/options/oci.ts';
 import {until} from '../helpers/until.ts';
 import {ShimStage} from './task-stage.ts';
 
@@ -197,4 +198,20 @@ test('output goes to a file, or to a program', async t => {
 	t.is(await readFile(file, 'utf8'), 'one\n');
 	t.is((await stat(file)).mode & 0o777, 0o644);
 	t.is(await readFile(copy, 'utf8'), `two\n${stage.namespace}/${second} key value\n`);
+});
+
+test('a shim that is to have a cgroup of its own is alone in it', async t => {
+	await using stage = await ShimStage.open({options: {
+		typeUrl: 'containerd.runc.v1.Options', value: Options.encode(Options.fromPartial({shimCgroup: '/keelson-shim-test', binaryName: 'runc'})).finish(),
+	}});
+	t.teardown(async () => {
+		for (const controller of await readdir('/sys/fs/cgroup')) {
+			await rmdir(`/sys/fs/cgroup/${controller}/keelson-shim-test`).catch(() => undefined);
+		}
+	});
+	const [first, second] = [await running(stage), await running(stage)];
+	const [one, two] = [await stage.shimOf(first), await stage.shimOf(second)];
+	t.not(one, two);
+	t.regex(await readFile(`/proc/${one}/cgroup`, 'utf8'), /:pids:\/keelson-shim-test\n/);
+	t.deepEqual(JSON.parse(await readFile(path.join(stage.bundle(first), 'options.json'), 'utf8')), {binary_name: 'runc', shim_cgroup: '/keelson-shim-test'});
 });

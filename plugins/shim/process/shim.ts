@@ -15,6 +15,7 @@ import {ShimContainer} from './container.ts';
 import type {IoOpener} from './open-io.ts';
 import type {Reaper} from './reaper.ts';
 import {inRuntimeWords, toKillError} from './runtime-call.ts';
+import {joinCgroup} from './shim-cgroup.ts';
 import type {TaskProcess} from './task-process.ts';
 
 /** A spec is small; what is not is no spec. */
@@ -146,6 +147,9 @@ export class Shim {
 			systemdCgroup: options.systemdCgroup,
 		});
 		await recordOptions(bundle, options);
+		if (options.shimCgroup !== '') {
+			joinCgroup(options.shimCgroup);
+		}
 		const target = path.join(bundle, 'rootfs');
 		if (rootfs.length > 0) {
 			await mkdir(target, {recursive: true, mode: 0o711});
