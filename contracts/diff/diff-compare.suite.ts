@@ -1,18 +1,17 @@
 import {chmod, chown, link, lutimes, mkdir, open, rename, rm, stat, symlink, utimes, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {gunzipSync, zstdDecompressSync} from 'node:zlib';
-import type {TestFn} from 'ava';
 import {makeNodeAt} from '../../lib/sys/at.ts';
 import {setAttribute} from '../../lib/sys/extended-attributes.ts';
 import {mountsUnder} from '../../lib/sys/mount-table.ts';
 import {mediaTypes} from '../oci/media-type.ts';
 import type {Mount} from '../oci/mount.ts';
-import {layerOf, sha256, Workplace, type DifferSubject} from './diff-subject.suite.ts';
+import {layerOf, sha256, Workplace, type DifferSubject, type SuiteTest} from './diff-subject.suite.ts';
 import type {CompareOptions, Differ} from './diff.ts';
 import {listTree} from './tree-listing.suite.ts';
 
 /** The part of the suite for compare. */
-export function compareSuite(test: TestFn, {name, create}: DifferSubject): void {
+export function compareSuite(test: SuiteTest, {name, create}: DifferSubject): void {
 	test(`${name}: what compare says of two trees makes of the one the other`, async t => {
 		await using differ = await create();
 		await using place = await Workplace.open();

@@ -2,12 +2,16 @@ import {createHash} from 'node:crypto';
 import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
+import type {ExecutionContext} from 'ava';
 import {performMounts, UMOUNT, unmountAll} from '../../lib/sys/mount.ts';
 import {encodeTarHeader, endMark, padding, type WrittenEntry} from '../../lib/tar/tar-writer.ts';
 import {parseDigest} from '../oci/digest.ts';
 import {mediaTypes} from '../oci/media-type.ts';
 import type {Mount} from '../oci/mount.ts';
 import type {Differ, LayerBytes} from './diff.ts';
+
+/** `test` of ava, or `test.serial`, where a differ for each test at once is too much for a machine. */
+export type SuiteTest = (title: string, body: (t: ExecutionContext) => Promise<void>) => void;
 
 export interface DifferSubject {
 	readonly name: string;

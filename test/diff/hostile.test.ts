@@ -5,7 +5,7 @@ import type {Differ} from '../../contracts/diff/diff.ts';
 import {layerOf, Workplace} from '../../contracts/diff/diff-subject.suite.ts';
 import {listTree} from '../../contracts/diff/tree-listing.suite.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
-import {AT_FDCWD} from '../../lib/sys/libc.ts';
+import {AT_FDCWD, errnoOf} from '../../lib/sys/libc.ts';
 import {RENAME, renameAt} from '../../lib/sys/at.ts';
 import {createDiffer} from '../helpers/tar-differ.ts';
 import {tar, type TarEntry} from '../helpers/tar-writer.ts';
@@ -34,7 +34,7 @@ async function scene(t: ExecutionContext, body: (scene: {readonly differ: Differ
 
 const refused = {code: 'INVALID_ARGUMENT'};
 
-test('CVE-2021-32760: modes, owners and times do not go through a symbolic link', async t => {
+test.serial('CVE-2021-32760: modes, owners and times do not go through a symbolic link', async t => {
 	await scene(t, async ({apply, outside}) => {
 		await apply([
 			{name: 'link', type: 'symlink', link: `${outside}/secret`, mode: 0o777, uid: 5},
@@ -45,7 +45,7 @@ test('CVE-2021-32760: modes, owners and times do not go through a symbolic link'
 	});
 });
 
-test('CVE-2025-47290: a directory that the archive itself replaces by a link does not lead out', async t => {
+test.serial('CVE-2025-47290: a directory that the archive itself replaces by a link does not lead out', async t => {
 	await scene(t, async ({apply, place, outside}) => {
 		await apply([
 			{name: 'd/', type: 'directory', mode: 0o755, mtime: '1000'}, {name: 'd/directory/', type: 'directory'}, {name: 'd/directory/first'},
@@ -62,7 +62,7 @@ test('CVE-2025-47290: a directory that the archive itself replaces by a link doe
 	});
 });
 
-test('CVE-2025-47290: a link that somebody else swaps in while a layer is applied does not lead out', async t => {
+test.serial('CVE-2025-47290: a link that somebody else swaps in while a layer is applied does not lead out', async t => {
 	await scene(t, async ({apply, place, outside}) => {
 		await place.make('root/d');
 		await symlink(outside, place.at('root/swap'));
@@ -74,7 +74,7 @@ test('CVE-2025-47290: a link that somebody else swaps in while a layer is applie
 		).finally(() => over.abort());
 		while (!over.signal.aborted) {
 			for (let times = 0; times < 20; times++) {
-				renameAt(AT_FDCWD, place.at('root/d'), AT_FDCWD, place.at('root/swap'), RENAME.EXCHANGE);
+				tryExchange(place.at('root/d'), place.at('root/swap'));
 			}
 			await new Promise(resolve => setImmediate(resolve));
 		}
@@ -82,7 +82,18 @@ test('CVE-2025-47290: a link that somebody else swaps in while a layer is applie
 	});
 });
 
-test('a link on the way to a hard link\'s target does not lead out', async t => {
+// The archive replaces one of the two now and then, and in between it is gone.
+function tryExchange(one: string, other: string): void {
+	try {
+		renameAt(AT_FDCWD, one, AT_FDCWD, other, RENAME.EXCHANGE);
+	} catch (error) {
+		if (errnoOf(error) !== 'ENOENT') {
+			throw error;
+		}
+	}
+}
+
+test.serial('a link on the way to a hard link\'s target does not lead out', async t => {
 	await scene(t, async ({apply, outside}) => {
 		await t.throwsAsync(apply([{name: 'out', type: 'symlink', link: outside}, {name: 'stolen', type: 'hardlink', link: 'out/secret'}]), refused);
 		await t.throwsAsync(apply([{name: 'up', type: 'symlink', link: '../../../../../../../..'}, {name: 'stolen', type: 'hardlink', link: `up${outside}/secret`}]), refused);
@@ -91,14 +102,14 @@ test('a link on the way to a hard link\'s target does not lead out', async t => 
 	});
 });
 
-test('magic links of proc lead nowhere', async t => {
+test.serial('magic links of proc lead nowhere', async t => {
 	await scene(t, async ({apply, place}) => {
 		await apply([{name: 'p', type: 'symlink', link: '/proc/self/root'}, {name: 'p/tmp/keelson-hostile', body: 'x'}]);
 		t.is(await readFile(path.join(place.at('root'), 'proc/self/root/tmp/keelson-hostile'), 'utf8'), 'x');
 	});
 });
 
-test('absolute names and dots count from the root; those that climb out are refused', async t => {
+test.serial('absolute names and dots count from the root; those that climb out are refused', async t => {
 	await scene(t, async ({apply, place, outside}) => {
 		await apply([{name: `${outside}/secret`, body: 'x'}, {name: '/./a//./b/../c', body: 'x'}]);
 		t.deepEqual(await readdir(path.join(place.at('root'), 'a')), ['c']);
@@ -108,7 +119,7 @@ test('absolute names and dots count from the root; those that climb out are refu
 	});
 });
 
-test('a whiteout hides no more than one name', async t => {
+test.serial('a whiteout hides no more than one name', async t => {
 	await scene(t, async ({apply}) => {
 		for (const name of ['.wh.', '.wh..', '.wh...', 'a/.wh...']) {
 			await t.throwsAsync(apply([{name}]), refused, name);
@@ -116,7 +127,7 @@ test('a whiteout hides no more than one name', async t => {
 	});
 });
 
-test('CVE-2026-95838: repeated opaque marks cost no more than one', async t => {
+test.serial('CVE-2026-95838: repeated opaque marks cost no more than one', async t => {
 	await using differ = await createDiffer();
 	await using place = await Workplace.open();
 	const files = Array.from({length: 3000}, (_, at): TarEntry => ({name: `d/${at}`}));
@@ -135,7 +146,7 @@ test('CVE-2026-95838: repeated opaque marks cost no more than one', async t => {
 	t.false(listTree(place.at('root')).some(line => line.includes('/file ')));
 });
 
-test('names that are too long are refused, and the differ lives on', async t => {
+test.serial('names that are too long are refused, and the differ lives on', async t => {
 	await scene(t, async ({apply}) => {
 		await t.throwsAsync(apply([{name: 'n'.repeat(300)}]), refused);
 		await t.throwsAsync(apply([{name: `${'n'.repeat(200)}/`.repeat(25)}]), refused);
@@ -146,7 +157,7 @@ test('names that are too long are refused, and the differ lives on', async t => 
 	});
 });
 
-test('extended attributes with impossible names or lengths are refused', async t => {
+test.serial('extended attributes with impossible names or lengths are refused', async t => {
 	await scene(t, async ({differ, apply, place}) => {
 		await t.throwsAsync(apply([{name: 'x', pax: {'SCHILY.xattr.user.big': Buffer.alloc(100_000)}}]), refused);
 		await t.throwsAsync(apply([{name: 'x', pax: {[`SCHILY.xattr.user.${'n'.repeat(300)}`]: 'x'}}]), refused);
@@ -161,14 +172,14 @@ test('extended attributes with impossible names or lengths are refused', async t
 	});
 });
 
-test('an archive does not configure overlayfs', async t => {
+test.serial('an archive does not configure overlayfs', async t => {
 	await scene(t, async ({apply, place}) => {
 		await apply([{name: 'd/', type: 'directory', pax: {'SCHILY.xattr.trusted.overlay.redirect': '/etc', 'SCHILY.xattr.user.overlay.opaque': 'y', 'SCHILY.xattr.trusted.overlay.opaque': 'y'}}]);
 		t.false(listTree(place.at('root')).some(line => line.includes('overlay')));
 	});
 });
 
-test('CVE-2024-40635: owners that do not fit into 32 bits are refused, not cut', async t => {
+test.serial('CVE-2024-40635: owners that do not fit into 32 bits are refused, not cut', async t => {
 	await scene(t, async ({apply}) => {
 		for (const uid of ['4294967296', '4294967295', '-1', '9007199254740993']) {
 			await t.throwsAsync(apply([{name: 'x', pax: {uid}}]), refused, uid);
@@ -177,7 +188,7 @@ test('CVE-2024-40635: owners that do not fit into 32 bits are refused, not cut',
 	});
 });
 
-test('links in a circle, and files for directories, are refused', async t => {
+test.serial('links in a circle, and files for directories, are refused', async t => {
 	await scene(t, async ({apply}) => {
 		await t.throwsAsync(apply([{name: 'a', type: 'symlink', link: 'b'}, {name: 'b', type: 'symlink', link: 'a'}, {name: 'a/x'}]), refused);
 		await t.throwsAsync(apply([{name: 'f'}, {name: 'f/x'}]), refused);
@@ -185,7 +196,7 @@ test('links in a circle, and files for directories, are refused', async t => {
 	});
 });
 
-test('maps of sparse files that lie are refused', async t => {
+test.serial('maps of sparse files that lie are refused', async t => {
 	await scene(t, async ({apply}) => {
 		const bytes = Buffer.from('xx');
 		for (const dialect of ['pax', 'gnu'] as const) {
@@ -197,7 +208,7 @@ test('maps of sparse files that lie are refused', async t => {
 	});
 });
 
-test('archives with random damage fail cleanly or are applied, and stay inside', async t => {
+test.serial('archives with random damage fail cleanly or are applied, and stay inside', async t => {
 	await scene(t, async ({differ, place, outside}) => {
 		const good = tar([
 			{name: 'd/', type: 'directory'}, {name: 'd/f', body: 'x'.repeat(700), pax: {'SCHILY.xattr.user.a': 'b'}}, {name: 'l', type: 'symlink', link: outside}, {name: 'h', type: 'hardlink', link: 'd/f'},
