@@ -1,4 +1,10 @@
-import {main} from '../client/command/main.ts';
+import {enableCompileCache} from 'node:module';
+
+// Not in Node's own place: that is below /tmp, where anybody could put what root would then run.
+if (process.getuid?.() === 0) {
+	enableCompileCache('/var/cache/keelson/compiled');
+}
+const {main} = await import('../client/command/main.ts');
 
 // What reads us may stop at any line (`keelson images | head -1`).
 for (const stream of [process.stdout, process.stderr]) {

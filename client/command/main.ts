@@ -12,7 +12,7 @@ import {pull} from './pull.ts';
 import {rm} from './rm.ts';
 import {run} from './run.ts';
 import {stop} from './stop.ts';
-import {version} from './version.ts';
+import {ownVersion, version} from './version.ts';
 
 const COMMANDS: readonly Command[] = [pull, images, run, ps, exec, stop, rm, events, plugins, version];
 
@@ -59,8 +59,12 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function dispatch(args: readonly string[]): Promise<number> {
 	const cut = cutAfter(args, COMMON_OPTIONS, 1);
-	const before = parse(args.slice(0, cut), COMMON_OPTIONS);
+	const before = parse(args.slice(0, cut), {...COMMON_OPTIONS, version: {type: 'boolean', short: 'v'}});
 	const [name] = before.positionals;
+	if (before.values['version'] === true) {
+		process.stdout.write(`keelson ${await ownVersion()}\n`);
+		return 0;
+	}
 	if (name === undefined) {
 		process[before.values['help'] === true ? 'stdout' : 'stderr'].write(USAGE);
 		return before.values['help'] === true ? 0 : 2;

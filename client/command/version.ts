@@ -26,7 +26,7 @@ Prints the version of this command, and version and revision of the daemon that 
 });
 
 /** Of the package that this file is in, compiled or not. */
-async function ownVersion(): Promise<string> {
+export async function ownVersion(): Promise<string> {
 	let directory = import.meta.dirname;
 	while (!existsSync(join(directory, 'package.json')) && directory !== '/') {
 		directory = dirname(directory);

@@ -38,3 +38,16 @@ test.serial('a file that is too large, and one that is none, are refused', async
 		await rm(root, {recursive: true, force: true});
 	}
 });
+
+test.serial('the layers of an image of many are mounted too', async t => {
+	const root = await mkdtemp(join(tmpdir(), 'keelson-tree-'));
+	try {
+		const layers = Array.from({length: 90}, (_, index) => join(root, 'a-folder-with-a-rather-long-name', String(index), 'fs'));
+		await Promise.all(layers.map(async layer => mkdir(join(layer, 'etc'), {recursive: true})));
+		await writeFile(join(layers[89] ?? '', 'etc/passwd'), 'lowest:x:1:1::/:\n');
+		const {passwd} = await readAccountFiles([{type: 'overlay', source: 'overlay', target: '', options: [`lowerdir=${layers.join(':')}`]}]);
+		t.is(passwd, 'lowest:x:1:1::/:\n');
+	} finally {
+		await rm(root, {recursive: true, force: true});
+	}
+});
