@@ -5,7 +5,7 @@ import path from 'node:path';
 import type {OciRuntime, OciRuntimes} from '../../contracts/oci-runtime/oci-runtime.ts';
 import type {RuntimeStage} from '../../contracts/oci-runtime/oci-runtime.suite.ts';
 import {CommandLineRuntimes} from '../../plugins/runtime-runc/runtimes.ts';
-import {Reaper, type Expectation} from '../../plugins/shim/process/reaper.ts';
+import type {Expectation, Reaper} from '../../plugins/shim/process/reaper.ts';
 import {sweep} from '../helpers/sweep.ts';
 
 /** A real runtime binary, whose containers' parent is this process, as the shim is. */

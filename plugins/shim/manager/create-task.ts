@@ -40,7 +40,8 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 		const {terminal, stdin, stdout, stderr} = request;
 		const {pid} = await shim.task.create({
 			id: containerId, bundle: bundle.path, terminal, stdin, stdout, stderr, rootfs: request.rootfs,
-			checkpoint: request.checkpoint === undefined ? '' : await world.restorePath(request.checkpoint),
+			// As in containerd: options may name the directory of an image to restore.
+			checkpoint: request.checkpoint === undefined ? runcOptions(options).criuImagePath : await world.restorePath(request.checkpoint),
 			options,
 		}, {timeoutMs: world.deadlines.call});
 		task.pid = pid;
@@ -78,12 +79,16 @@ async function acquireShim(
 	{pool, program, search}: TaskWorld, bundle: Bundle, binary: string, {runtimePath = ''}: CreateTask, options: CreateTask['options'], signal: AbortSignal,
 ): Promise<RunningShim> {
 	// A cgroup of the shim's own, or a binary that the client chose, is a wish to be alone.
-	const shimCgroup = options?.typeUrl === 'containerd.runc.v1.Options' ? Options.decode(options.value).shimCgroup : '';
+	const {shimCgroup} = runcOptions(options);
 	try {
 		return await pool.acquire(program(binary), bundle, {isShared: binary === search.own && runtimePath === '' && shimCgroup === '', signal});
 	} catch (error) {
 		throw prefixed('failed to start shim', error);
 	}
+}
+
+function runcOptions(options: CreateTask['options']): Options {
+	return options?.typeUrl === 'containerd.runc.v1.Options' ? Options.decode(options.value) : Options.fromPartial({});
 }
 
 function specOf({id, spec}: ContainerInfo): Uint8Array {
