@@ -40,7 +40,7 @@ export interface StoreEnd {
 	/** Image name; may be empty when importing. */
 	readonly name: string;
 	readonly labels?: Labels;
-	/** None: the host's own for a pull, all for an import or export. */
+	/** None: every platform. */
 	readonly platforms?: readonly Platform[];
 	/** Keeps manifests of all platforms, layers of those asked for. */
 	readonly allMetadata?: boolean;

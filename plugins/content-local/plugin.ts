@@ -18,8 +18,9 @@ export const plugin = definePlugin({
 	requires: {},
 	config,
 
-	async init({config: {root_path: rootPath}, root, container, lifetime}) {
+	async init({config: {root_path: rootPath}, root, container, lifetime, status}) {
 		const directory = rootPath === '' ? root : rootPath;
+		status.export('io.containerd.content.v1.content', {root: directory});
 		const blobs = await BlobDirectory.open(`${directory}/blobs`);
 		const ingests = await IngestDirectory.open(`${directory}/ingest`);
 		const worker = lifetime.use(new IngestWorker());

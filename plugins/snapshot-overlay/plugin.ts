@@ -24,8 +24,9 @@ export const plugin = definePlugin({
 	requires: {},
 	config,
 	capabilities: ['remap-ids', 'rebase'],
-	async init({config, root, container, lifetime, signal, log, skip}) {
+	async init({config, root, container, lifetime, signal, log, status, skip}) {
 		const place = config.root_path === '' ? root : config.root_path;
+		status.export('io.containerd.snapshotter.v1.overlayfs', {root: place});
 		await mkdir(place, {recursive: true, mode: 0o700});
 		const obstacle = await findObstacle(place);
 		if (obstacle !== undefined) {

@@ -8,7 +8,7 @@ import {hostPlatform} from '../../contracts/oci/platform.ts';
 import type {ExportEnd, StoreEnd} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {choosePlatforms} from './choose-platforms.ts';
-import {parseChildren, refKey} from './manifest.ts';
+import {parseChildren} from './manifest.ts';
 import {readDocument} from './read-document.ts';
 import type {Job} from './transfer.ts';
 
@@ -81,7 +81,10 @@ async function write(job: Job, archive: Pack, {images, gathered, destination}: {
 	writeJson(archive, 'index.json', {
 		schemaVersion: 2,
 		mediaType: mediaTypes.ociIndex,
-		manifests: images.map(({name, target}) => ({...target, annotations: {...target.annotations, 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': tagOf(name)}})),
+		manifests: await Promise.all(images.map(async ({name, target}) => ({
+			...target,
+			annotations: {...target.annotations, ...await sourcesOf(job, target), 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': tagOf(name)},
+		}))),
 	});
 	if (destination.skipCompatibilityManifest !== true && gathered.images.length > 0) {
 		writeJson(archive, 'manifest.json', gathered.images.map(({name, config, layers}) => ({Config: blobPath(config), RepoTags: [name], Layers: layers.map(blobPath)})));
@@ -108,7 +111,12 @@ async function writeBlob(job: Job, archive: Pack, blob: Descriptor): Promise<voi
 	}
 	entry.end(undefined);
 	await promise;
-	job.report('exported', refKey(blob), {descriptor: blob, progress: blob.size, total: blob.size});
+}
+
+/** Where the image came from: an import takes it over, so that a later push can mount its blobs. */
+async function sourcesOf(job: Job, {digest}: Descriptor): Promise<Record<string, string>> {
+	const {labels} = await job.scope.content.info(digest);
+	return Object.fromEntries(Object.entries(labels).filter(([key]) => key.startsWith('containerd.io/distribution.source.')));
 }
 
 function writeJson(archive: Pack, name: string, value: unknown): void {

@@ -3,7 +3,6 @@ import type {ImageInfo} from '../../contracts/metadata/metadata.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import type {Labels} from '../../contracts/oci/labels.ts';
 import {isForeignLayer, isIndex, isManifest} from '../../contracts/oci/media-type.ts';
-import {hostPlatform} from '../../contracts/oci/platform.ts';
 import {parseReference} from '../../contracts/oci/reference.ts';
 import type {RegistryEnd, StoreEnd} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
@@ -52,9 +51,7 @@ async function pullTree(job: Job, pulling: Pull, descriptor: Descriptor, parents
 		await pullImage(job, pulling, {descriptor, children, below});
 		return 1;
 	}
-	const platforms = destination.platforms === undefined || destination.platforms.length === 0 ? [hostPlatform()] : destination.platforms;
-	const isDefault = destination.platforms === undefined || destination.platforms.length === 0;
-	const wanted = choosePlatforms(children.manifests, {platforms, limit: destination.manifestLimit ?? (isDefault ? 1 : 0)});
+	const wanted = choosePlatforms(children.manifests, {platforms: destination.platforms ?? [], limit: destination.manifestLimit ?? 0});
 	if (destination.allMetadata === true) {
 		for (const other of children.manifests.filter(manifest => !wanted.includes(manifest))) {
 			const {config} = await pullDocument(job, pulling, other, below);

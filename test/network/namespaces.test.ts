@@ -3,7 +3,7 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import type {PinnedNamespace} from '../../contracts/network/network.ts';
-import {networkNamespacesSuite} from '../../contracts/network/network.suite.ts';
+import {networkNamespacesSuite} from '../../contracts/network/network-namespaces.suite.ts';
 import {removeNetworkNamespace} from '../../lib/sys/network-namespace.ts';
 import {PinnedNamespaces} from '../../plugins/network-none/pinned-namespaces.ts';
 import {MemoryNamespaces} from './memory-namespaces.ts';
