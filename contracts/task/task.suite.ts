@@ -55,7 +55,7 @@ export function taskSuite(test: TestFn, {name, open}: TaskSubject): void {
 		t.is(await stderr.text(), 'oops\n');
 		t.like(await tasks.delete(containerId), {pid, exitStatus: 7});
 		t.deepEqual(await stage.leftovers(containerId), []);
-		await t.throwsAsync(tasks.get({containerId, execId: ''}), {message: /no running task found/});
+		await t.throwsAsync(tasks.get({containerId, execId: ''}), {code: 'NOT_FOUND', message: /not found/});
 		await heard(stage, containerId, ['/tasks/create', '/tasks/start', '/tasks/exit', '/tasks/delete']);
 		t.deepEqual(stage.heard(containerId), ['/tasks/create', '/tasks/start', '/tasks/exit', '/tasks/delete']);
 	});

@@ -6,11 +6,11 @@ export class TaskRegistry {
 	readonly #tasks = new Map<string, Task>();
 	readonly #reserved = new Set<string>();
 
-	/** Throws NOT_FOUND, in containerd's words. */
+	/** Throws NOT_FOUND, in containerd's words, which ctr puts its own before. */
 	get(namespace: string, id: string): Task {
 		const task = this.#tasks.get(keyOf(namespace, id));
 		if (task === undefined) {
-			throw new KeelsonError('NOT_FOUND', `no running task found: task ${id} not found`);
+			throw new KeelsonError('NOT_FOUND', `task ${id} not found`);
 		}
 		return task;
 	}

@@ -1,8 +1,9 @@
-import {closeSync, constants, fchownSync, mkdirSync, openSync, statSync} from 'node:fs';
+import {closeSync, constants, fchownSync, fstatSync, mkdirSync, openSync, statSync} from 'node:fs';
 import path from 'node:path';
 import type {RuntimeStdio} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
+import {HeldBack} from './held-back.ts';
 import type {LoggingBinary} from './logging-binary.ts';
 import type {ProcessIo} from './process-io.ts';
 
@@ -14,17 +15,21 @@ export interface IoOwner {
 /**
  * Standard streams that the process holds itself: the client's FIFOs, files, or pipes of a logging program. Of a FIFO we keep an end
  * open for reading and writing until the process is gone: a reader that comes and goes meanwhile sees no end, and the process no SIGPIPE.
+ * Standard error alone goes through a pipe, since runtimes write there too.
  */
 export class DirectIo implements ProcessIo {
 	readonly child: RuntimeStdio;
 	readonly #kept: number[];
 	readonly #handed: number[];
 	readonly #logger: LoggingBinary | undefined;
+	readonly #heldBack: HeldBack | undefined;
 	#stdinKept: number | undefined;
 
-	private constructor({child, kept, handed, stdinKept, logger}: {
-		readonly child: RuntimeStdio; readonly kept: number[]; readonly handed: number[]; readonly stdinKept: number | undefined; readonly logger: LoggingBinary | undefined;
+	private constructor({child, kept, handed, stdinKept, logger, heldBack}: {
+		readonly child: RuntimeStdio; readonly kept: number[]; readonly handed: number[]; readonly stdinKept: number | undefined;
+		readonly logger: LoggingBinary | undefined; readonly heldBack: HeldBack | undefined;
 	}) {
+		this.#heldBack = heldBack;
 		this.child = child;
 		this.#kept = kept;
 		this.#handed = handed;
@@ -39,12 +44,14 @@ export class DirectIo implements ProcessIo {
 		try {
 			const stdin = stdio.stdin === '' ? undefined : openInput(stdio.stdin, handed);
 			const output = (uri: string, ofLogger: number | undefined): number | null => ofLogger ?? (uri === '' ? null : openOutput(uri, owner, kept, handed));
-			const child = {
-				stdin: stdin?.reader ?? null,
-				stdout: output(stdio.stdout, logger?.stdout),
-				stderr: output(stdio.stderr, logger?.stderr),
-			};
-			return new DirectIo({child, kept, handed, stdinKept: stdin?.kept, logger});
+			const stdout = output(stdio.stdout, logger?.stdout);
+			const stderr = output(stdio.stderr, logger?.stderr);
+			const heldBack = stderr !== null && logger === undefined && fstatSync(stderr).isFIFO() ? new HeldBack(stderr) : undefined;
+			if (heldBack !== undefined) {
+				handed.splice(handed.indexOf(stderr ?? -1), 1);
+			}
+			const child = {stdin: stdin?.reader ?? null, stdout, stderr: heldBack?.writer ?? stderr};
+			return new DirectIo({child, kept, handed, stdinKept: stdin?.kept, logger, heldBack});
 		} catch (error) {
 			[...kept, ...handed].forEach(fd => closeSync(fd));
 			throw error;
@@ -52,6 +59,11 @@ export class DirectIo implements ProcessIo {
 	}
 
 	async handedOver(): Promise<void> {
+		this.#closeHanded();
+		this.#heldBack?.start();
+	}
+
+	#closeHanded(): void {
 		this.#handed.splice(0).forEach(fd => closeSync(fd));
 		this.#logger?.handedOver();
 	}
@@ -69,7 +81,8 @@ export class DirectIo implements ProcessIo {
 
 	async finish(): Promise<void> {
 		this.closeStdin();
-		await this.handedOver();
+		this.#closeHanded();
+		await this.#heldBack?.finish();
 		this.#kept.splice(0).forEach(fd => closeSync(fd));
 	}
 
