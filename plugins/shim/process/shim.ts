@@ -181,7 +181,12 @@ export class Shim {
 				throw error;
 			}
 		});
-		const exit = init.pid === 0 ? neverStarted() : await init.exited;
+		if (init.pid === 0) {
+			init.end(neverStarted());
+		}
+		const exit = await init.exited;
+		// Whoever waits for one that never started waits no longer.
+		container.execs.forEach(exec => exec.end(neverStarted()));
 		await Promise.all([...container.execs.values(), init].map(async ({io}) => io?.[Symbol.asyncDispose]()));
 		await unmountBelow(path.join(bundle, 'rootfs'));
 		this.#containers.delete(id);
@@ -197,7 +202,9 @@ async function deleteExec(container: ShimContainer, execId: string): Promise<Pro
 	}
 	await exec.io?.[Symbol.asyncDispose]();
 	container.execs.delete(execId);
-	return exec.exit ?? neverStarted();
+	// Whoever waits for one that never started waits no longer.
+	exec.end(neverStarted());
+	return exec.exited;
 }
 
 function neverStarted(): ProcessExit {
