@@ -51,14 +51,16 @@ export async function attach(started: Process, {tty}: {readonly tty: boolean}): 
 			process.stdin.pause();
 		});
 	}
-	const outputs = [copied(started.stdout, process.stdout), copied(started.stderr, process.stderr)];
+	// As in a pipeline of a shell: who prints for nobody ends. Nothing less ends the first process of a container for certain.
+	const unread = (): void => void started.kill('SIGKILL').catch(gone);
+	const outputs = [copied(started.stdout, process.stdout, unread), copied(started.stderr, process.stderr, unread)];
 	const exit = await started.wait();
 	await Promise.all(outputs.map(async output => output.rest()));
 	return exit;
 }
 
-/** Copies an output. `rest` resolves when it has ended, or when nothing came any more for a second. */
-function copied(from: Readable | undefined, to: NodeJS.WriteStream): {rest(): Promise<void>} {
+/** Copies an output; `unread` is called when our own reader has gone away. `rest` resolves when it has ended, or when nothing came any more for a second. */
+function copied(from: Readable | undefined, to: NodeJS.WriteStream, unread: () => void): {rest(): Promise<void>} {
 	if (from === undefined) {
 		return {rest: async () => undefined};
 	}
@@ -70,8 +72,8 @@ function copied(from: Readable | undefined, to: NodeJS.WriteStream): {rest(): Pr
 	from.once('end', resolve);
 	from.once('close', resolve);
 	from.pipe(to, {end: false});
-	// Our reader went away: what the process still prints must not make it wait.
 	to.on('error', () => {
+		unread();
 		from.unpipe(to);
 		from.resume();
 	});

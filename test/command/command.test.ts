@@ -74,6 +74,12 @@ test.serial('run gives options after the image to the container', async t => {
 	t.is(await keelson.ok(t, 'run', '--rm', busybox, 'echo', '--rm', '-t', '--', '-x'), '--rm -t -- -x\n');
 });
 
+test.serial('run ends when nobody reads what it prints', async t => {
+	const {code, stdout} = await command('sh', ['-c', '"$@" | head -n 2', 'sh', program, '-a', keelson.room.daemon.places.address, '-n', keelson.room.client.namespace, 'run', '--rm', busybox, 'yes']);
+	t.deepEqual({code, stdout}, {code: 0, stdout: 'y\ny\n'});
+	await until('the container to go', async () => (await keelson.room.client.ps()).length === 0);
+});
+
 test.serial('run -t gives a terminal that has our size', async t => {
 	await using terminal = keelson.terminal('run', '--rm', '-t', busybox, 'sh');
 	await terminal.shows(/# (?:\u001B\[6n)?$/);
