@@ -20,6 +20,8 @@ export interface LayerBytes {
 }
 
 export interface ApplyOptions {
+	/** For whom: a differ that shares content with others asks for it as this namespace. */
+	readonly namespace?: string;
 	/** For stream processors, by media type. */
 	readonly payloads?: ReadonlyMap<string, Any>;
 	/** Everything applied is on disk before apply resolves. */
@@ -38,6 +40,8 @@ export interface AppliedLayer {
 }
 
 export interface CompareOptions {
+	/** For whom: a differ that shares content with others asks for it as this namespace. */
+	readonly namespace?: string;
 	/** An OCI or Docker layer type, plain, gzip or zstd; default gzip. Rejects with UNIMPLEMENTED for others. */
 	readonly mediaType?: string;
 	/** Time stamps beyond it are cut down to it. */

@@ -1,5 +1,5 @@
 import type {TestFn} from 'ava';
-import {assertParentsFirst, commitEmpty, snapshotListSuite} from './snapshot-list.suite.ts';
+import {commitEmpty, snapshotListSuite} from './snapshot-list.suite.ts';
 import {snapshotTreesSuite} from './snapshot-trees.suite.ts';
 import type {Snapshotter} from './snapshot.ts';
 
@@ -209,7 +209,7 @@ function rebases(test: TestFn, {name, create}: SnapshotterSubject): void {
 		t.is((await snapshots.stat('top')).parent, 'middle');
 		await t.throwsAsync(snapshots.remove('middle'), {code: 'FAILED_PRECONDITION'});
 		await commitEmpty(snapshots, 'above', 'top');
-		assertParentsFirst(t, await Array.fromAsync(snapshots.list()));
+		t.is((await snapshots.stat('above')).parent, 'top');
 	});
 
 	test(`${name}: a snapshot with a parent keeps it`, async t => {

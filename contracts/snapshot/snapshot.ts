@@ -64,7 +64,7 @@ export interface Snapshotter {
 	commit(name: string, key: string, options?: CommitSnapshotOptions): Promise<void>;
 	/** Rejects with NOT_FOUND; FAILED_PRECONDITION while it has children. The name is free at once; the bytes may go later. */
 	remove(name: string): Promise<void>;
-	/** Filters are OR-ed (fields `kind`, `name`, `parent`, `labels.<key>`); none: all. Parents before children. */
+	/** Filters are OR-ed (fields `kind`, `name`, `parent`, `labels.<key>`); none: all. By name. */
 	list(filters?: readonly string[], signal?: AbortSignal): AsyncIterable<SnapshotInfo>;
 	/** Removes what no snapshot owns any more. */
 	cleanup(signal?: AbortSignal): Promise<void>;

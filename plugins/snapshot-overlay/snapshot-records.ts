@@ -87,8 +87,8 @@ export class SnapshotRecords implements Disposable {
 			this.checkFree(name);
 			const parentId = parent === '' ? null : this.getParent(parent).id;
 			const now = Date.now();
-			this.#database.run(`INSERT INTO snapshots (id, name, kind, parent, depth, labels, created, updated)
-				VALUES (?, ?, ?, ?, ${depthBelow}, ?, ?, ?)`, id, name, kind, parentId, parentId, JSON.stringify(labels), now, now);
+			this.#database.run(`INSERT INTO snapshots (id, name, kind, parent, labels, created, updated)
+				VALUES (?, ?, ?, ?, ?, ?, ?)`, id, name, kind, parentId, JSON.stringify(labels), now, now);
 		});
 	}
 
@@ -125,9 +125,9 @@ export class SnapshotRecords implements Disposable {
 			const parentName = parent === '' ? active.info.parent : parent;
 			const parentId = parentName === '' ? null : this.getParent(parentName).id;
 			const now = Date.now();
-			this.#database.run(`UPDATE snapshots SET name = ?, kind = 'committed', parent = ?, depth = ${depthBelow}, labels = ?,
+			this.#database.run(`UPDATE snapshots SET name = ?, kind = 'committed', parent = ?, labels = ?,
 				created = ?, updated = ?, size = ?, inodes = ? WHERE id = ?`,
-			name, parentId, parentId, JSON.stringify(labels), now, now, usage.size, usage.inodes, id);
+			name, parentId, JSON.stringify(labels), now, now, usage.size, usage.inodes, id);
 		});
 	}
 
@@ -153,14 +153,9 @@ export class SnapshotRecords implements Disposable {
 		});
 	}
 
-	/** At most `limit` after a place in the order of all; parents come before their children. */
-	page(after: SnapshotPlace, limit: number): {readonly records: readonly SnapshotRecord[]; readonly next: SnapshotPlace | undefined} {
-		const rows = this.#database.all(`${selectSnapshots} WHERE (s.depth, s.id) > (?, ?) ORDER BY s.depth, s.id LIMIT ?`, after.depth, after.id, limit);
-		const last = rows.at(-1);
-		return {
-			records: rows.map(toRecord),
-			next: last === undefined || rows.length < limit ? undefined : {depth: Number(last['depth']), id: Number(last['id'])},
-		};
+	/** By name, at most `limit` of those after `name`. */
+	page(name: string, limit: number): readonly SnapshotRecord[] {
+		return this.#database.all(`${selectSnapshots} WHERE s.name > ? ORDER BY s.name LIMIT ?`, name, limit).map(toRecord);
 	}
 
 	ids(): ReadonlySet<number> {
@@ -173,21 +168,12 @@ export class SnapshotRecords implements Disposable {
 	}
 }
 
-/** A place in the order of all snapshots; see `page`. */
-export interface SnapshotPlace {
-	readonly depth: number;
-	readonly id: number;
-}
-
-export const beforeAll: SnapshotPlace = {depth: -1, id: 0};
-
 const migrations = [`
 	CREATE TABLE snapshots (
 		id INTEGER PRIMARY KEY AUTOINCREMENT,
 		name TEXT NOT NULL UNIQUE,
 		kind TEXT NOT NULL CHECK (kind IN ('active', 'view', 'committed')),
 		parent INTEGER REFERENCES snapshots (id),
-		depth INTEGER NOT NULL,
 		labels TEXT NOT NULL,
 		created INTEGER NOT NULL,
 		updated INTEGER NOT NULL,
@@ -195,11 +181,7 @@ const migrations = [`
 		inodes INTEGER NOT NULL DEFAULT 0
 	) STRICT;
 	CREATE INDEX snapshots_by_parent ON snapshots (parent);
-	CREATE INDEX snapshots_by_depth ON snapshots (depth, id);
 `];
-
-// Nearness to the root, kept since a rebase makes a parent younger than its child.
-const depthBelow = '(SELECT coalesce((SELECT depth + 1 FROM snapshots WHERE id = ?), 0))';
 
 const selectSnapshots = `SELECT s.*, coalesce(p.name, '') AS parent_name FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent`;
 

@@ -8,7 +8,7 @@ import {mappedRoot} from './id-mapping.ts';
 import {mergeLabels} from './merge-labels.ts';
 import {mountsOf} from './overlay-mounts.ts';
 import type {SnapshotDirectories} from './snapshot-directories.ts';
-import {beforeAll, type SnapshotPlace, type SnapshotRecord, type SnapshotRecords} from './snapshot-records.ts';
+import type {SnapshotRecord, SnapshotRecords} from './snapshot-records.ts';
 
 export interface OverlaySnapshotterOptions {
 	/** After lowerdir in each overlay mount. */
@@ -94,16 +94,16 @@ export class OverlaySnapshotter implements Snapshotter {
 
 	async * list(filters: readonly string[] = [], signal?: AbortSignal): AsyncIterable<SnapshotInfo> {
 		const matches = compileFilters(filters);
-		for (let place: SnapshotPlace | undefined = beforeAll; place !== undefined;) {
+		for (let last: string | undefined = ''; last !== undefined;) {
 			signal?.throwIfAborted();
-			const {records, next}: ReturnType<SnapshotRecords['page']> = this.#records.page(place, pageSize);
+			const records: readonly SnapshotRecord[] = this.#records.page(last, pageSize);
 			for (const record of records) {
 				const info = this.#show(record);
 				if (matches(fieldsOf(info))) {
 					yield info;
 				}
 			}
-			place = next;
+			last = records.length < pageSize ? undefined : records.at(-1)?.info.name;
 			await setImmediate();
 		}
 	}

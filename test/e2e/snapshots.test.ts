@@ -59,13 +59,15 @@ scenario('mounts are those that overlay or a bind needs', async ({t, ctr, same})
 	await ctr.ok('snapshots', 'commit', 'committed', 'active');
 	same('two layers', shape(await ctr.ok('snapshots', 'prepare', '--target', '/target', 'child', 'committed')));
 	same('view of two layers', shape(await ctr.ok('snapshots', 'view', '--target', '/target', 'second', 'committed')));
-	same('as JSON', shape(await ctr.ok('snapshots', 'prepare', '--mounts', 'json', key)));
-	for (const view of ['looking', 'second']) {
-		// A collection may have taken them: nothing refers to a view.
-		await ctr.run('snapshots', 'rm', view);
+	// Without a root a collection takes them, and containerd 1.6 then keeps a parent that can never be removed.
+	for (const kept of ['looking', 'second']) {
+		await ctr.ok('snapshots', 'label', kept, 'containerd.io/gc.root=now');
 	}
 
-	await ctr.ok('snapshots', 'rm', 'child', 'json', 'empty', 'committed');
+	const [json] = JSON.parse(shape(await ctr.ok('snapshots', 'prepare', '--mounts', 'json', key))) as [{Options: string[]}];
+	// containerd 2.1 moved index=off from the first place to the last.
+	same('as JSON', {...json, Options: json.Options.toSorted()});
+	await ctr.ok('snapshots', 'rm', 'looking', 'second', 'child', 'json', 'empty', 'committed');
 });
 
 scenario('what is written through the mounts is in the child and in a diff', async ({t, ctr, daemon}) => {

@@ -71,8 +71,7 @@ export class MemorySnapshotter implements Snapshotter, AsyncDisposable {
 
 	async * list(filters: readonly string[] = [], signal?: AbortSignal): AsyncIterable<SnapshotInfo> {
 		const matches = compileFilters(filters);
-		const depthOf = ({parent}: SnapshotInfo): number => parent === '' ? 0 : 1 + depthOf(this.#get(parent));
-		for (const info of [...this.#snapshots.values()].toSorted((a, b) => depthOf(a) - depthOf(b))) {
+		for (const info of [...this.#snapshots.values()].toSorted((a, b) => a.name < b.name ? -1 : 1)) {
 			signal?.throwIfAborted();
 			if (matches(([field, ...rest]) => fieldOf(info, field, rest.join('.')))) {
 				yield info;

@@ -94,12 +94,11 @@ export class ScopedSnapshotter implements Snapshotter {
 	async *list(filters: readonly string[] = [], signal?: AbortSignal): AsyncIterable<SnapshotInfo> {
 		const matches = compileFilters(filters);
 		await this.#depot.recovered();
-		let last = -1;
+		let last = '';
 		for (;;) {
 			signal?.throwIfAborted();
-			// A child's number is above its parent's, since it is given when the parent is committed already.
 			const rows = this.#depot.ledger.database.all<SnapshotRow>(
-				'SELECT * FROM snapshot WHERE namespace = ? AND snapshotter = ? AND number > ? ORDER BY number LIMIT ?', this.#owner.namespace, this.#depot.name, last, PAGE,
+				'SELECT * FROM snapshot WHERE namespace = ? AND snapshotter = ? AND name > ? ORDER BY name LIMIT ?', this.#owner.namespace, this.#depot.name, last, PAGE,
 			);
 			for (const row of rows) {
 				const info = await this.#infoIfThere(row);
@@ -111,7 +110,7 @@ export class ScopedSnapshotter implements Snapshotter {
 			if (end === undefined || rows.length < PAGE) {
 				return;
 			}
-			last = end.number;
+			last = end.name;
 		}
 	}
 
