@@ -11,9 +11,10 @@ import {ShimListener} from './shim-listener.ts';
 import {logTo} from './shim-log.ts';
 import {taskServices} from './task-service.ts';
 
-/** With no container and nobody connected for this long, a shim ends: its daemon is gone. */
-const abandonedMs = 10_000;
-const lookMs = 1000;
+/** With no container and nobody connected for this long, a shim ends: its daemon is gone. Whoever started it may take longer to connect at first. */
+const abandonedMs = 1000;
+const neverAskedMs = 10_000;
+const lookMs = 250;
 const flushMs = 5000;
 /** Each container may have several clients who wait for it. */
 const callsMax = 16_384;
@@ -49,9 +50,13 @@ export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot}, 
 	const listener = lifetime.use(await ShimListener.open(socketPath, server));
 	listening();
 	let idleSince = performance.now();
+	let limitMs = neverAskedMs;
 	const look = setInterval(() => {
-		idleSince = shim.size > 0 || listener.connections > 0 ? performance.now() : idleSince;
-		if (performance.now() - idleSince > abandonedMs) {
+		if (shim.size > 0 || listener.connections > 0) {
+			idleSince = performance.now();
+			limitMs = abandonedMs;
+		}
+		if (performance.now() - idleSince > limitMs) {
 			ended.resolve();
 		}
 	}, lookMs);
