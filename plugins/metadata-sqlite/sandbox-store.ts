@@ -1,11 +1,13 @@
 import type {SandboxInfo, SandboxRecord, SandboxStore} from '../../contracts/metadata/metadata.ts';
 import {parseIdentifier} from '../../contracts/oci/identifier.ts';
+import type {Labels} from '../../contracts/oci/labels.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
 import {anyColumns, anyOf, decodeExtensions, encodeExtensions} from './any-columns.ts';
+import {referencesOf} from './collect/references.ts';
 import type {ContainerRow} from './container-row.ts';
 import {decodeLabels, encodeLabels, updatedMap} from './labels.ts';
-import type {Ledger, Owner} from './ledger.ts';
+import type {Change, Ledger, Owner} from './ledger.ts';
 
 type SandboxRow = Omit<ContainerRow, 'image' | 'snapshotter' | 'snapshot_key' | 'sandbox'> & {readonly sandboxer: string};
 
@@ -46,6 +48,7 @@ export class SqliteSandboxStore implements SandboxStore {
 			if (made === 0) {
 				throw new KeelsonError('ALREADY_EXISTS', `sandbox ${JSON.stringify(id)}: already exists`);
 			}
+			touchReferences(change, namespace, sandbox.labels);
 			return this.#find(id);
 		});
 	}
@@ -58,6 +61,7 @@ export class SqliteSandboxStore implements SandboxStore {
 					WHERE namespace = ? AND id = ?`,
 				...valuesOf(next), change.now, this.#owner.namespace, sandbox.id,
 			);
+			touchReferences(change, this.#owner.namespace, next.labels);
 			return this.#find(sandbox.id);
 		});
 	}
@@ -77,6 +81,13 @@ export class SqliteSandboxStore implements SandboxStore {
 			throw notFound(id);
 		}
 		return infoOf(row);
+	}
+}
+
+// The collector knows no sandboxes, only what they name.
+function touchReferences(change: Change, namespace: string, labels: Labels): void {
+	for (const node of referencesOf(namespace, labels)) {
+		change.touch(node);
 	}
 }
 

@@ -35,7 +35,9 @@ export class Collector implements AsyncDisposable {
 	/** Resolves after a collection that began after this call. `signal` ends the wait, not the collection. */
 	async collect(signal?: AbortSignal): Promise<CollectResult> {
 		signal?.throwIfAborted();
-		const result = this.#running === undefined ? this.#start() : this.#next ??= this.#startAfter(this.#running);
+		// Between the end of one and the start of the next, nothing runs and yet the next is promised: two at once would take each other's barrier.
+		const isIdle = this.#running === undefined && this.#next === undefined;
+		const result = isIdle ? this.#start() : this.#next ??= this.#startAfter(this.#running);
 		return signal === undefined ? result : unlessAborted(result, signal);
 	}
 
@@ -54,7 +56,7 @@ export class Collector implements AsyncDisposable {
 		}
 	}
 
-	async #startAfter(running: Promise<CollectResult>): Promise<CollectResult> {
+	async #startAfter(running: Promise<CollectResult> | undefined): Promise<CollectResult> {
 		await Promise.allSettled([running]);
 		this.#next = undefined;
 		return this.#start();

@@ -26,6 +26,14 @@ export class Reach {
 		}
 	}
 
+	/** Adds `nodes`, and follows them once more if they were: what they refer to may have changed. */
+	again(nodes: Iterable<Node>): void {
+		for (const node of nodes) {
+			this.#seen.add(node);
+			this.#waiting.push(node);
+		}
+	}
+
 	/** Follows one node that was added; false when there is none left. */
 	step(): boolean {
 		const node = this.#waiting.pop();

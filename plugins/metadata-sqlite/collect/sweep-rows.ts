@@ -28,7 +28,7 @@ export interface Removed {
 export async function sweepRows(ledger: Ledger, {reach, candidates}: Scan, pace: Pace): Promise<Removed> {
 	const removed: Removed = {content: [], snapshots: [], ingests: [], contentRows: 0, ingestRows: 0, leases: 0, images: 0};
 	for (let at = 0; at < candidates.length; at += BATCH) {
-		reach.add(ledger.barrier.take());
+		reach.again(ledger.barrier.take());
 		while (reach.step()) {
 			// Few: what changed while the scan ran.
 		}

@@ -34,11 +34,10 @@ function isOrphan(depot: SnapshotDepot, backend: string): boolean {
 	return !depot.isInFlight(backend) && ledger.database.get('SELECT 1 FROM snapshot WHERE snapshotter = ? AND backend = ?', name, backend) === undefined;
 }
 
-// True when it is gone; false when something stands on it still.
-async function remove({bare, name: snapshotter}: SnapshotDepot, backend: string, log: Logger): Promise<boolean> {
+// True when it is gone; false when something stands on it still, or a request may be about to give it a row.
+async function remove({bare, guard, name: snapshotter}: SnapshotDepot, backend: string, log: Logger): Promise<boolean> {
 	try {
-		await bare.remove(backend);
-		return true;
+		return await guard.remove(backend, async () => bare.remove(backend));
 	} catch (error) {
 		if (isKeelsonError(error, 'NOT_FOUND')) {
 			return true;

@@ -3,7 +3,7 @@ import type {Digest} from '../../../contracts/oci/digest.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import {decodeLabels} from '../labels.ts';
 import type {Ledger} from '../ledger.ts';
-import {BlobGuard} from './blob-guard.ts';
+import {RemovalGuard} from '../removal-guard.ts';
 
 export type SharingPolicy = 'shared' | 'isolated';
 
@@ -13,7 +13,7 @@ const SHAREABLE = 'containerd.io/namespace.shareable';
 export class ContentDepot {
 	readonly ledger: Ledger;
 	readonly bare: ContentStore;
-	readonly guard = new BlobGuard();
+	readonly guard = new RemovalGuard<Digest>();
 	readonly #policy: SharingPolicy;
 	readonly #locked = new Set<string>();
 	readonly #suspects = new Set<Digest>();

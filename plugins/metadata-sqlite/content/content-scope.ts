@@ -82,8 +82,7 @@ export class ScopedContentStore implements ContentStore {
 			throw new KeelsonError('INVALID_ARGUMENT', `a ref must have 1 to ${REF_BYTES_MAX} bytes, this one has ${bytes}`);
 		}
 		signal?.throwIfAborted();
-		if (expected !== undefined && await this.#has(expected)) {
-			this.#leaseExisting(expected);
+		if (expected !== undefined && await this.#has(expected) && this.#leaseExisting(expected)) {
 			throw new KeelsonError('ALREADY_EXISTS', `content ${expected}: already exists`);
 		}
 		return openScopedWriter(this.#depot, this.#owner, options);
@@ -131,10 +130,15 @@ export class ScopedContentStore implements ContentStore {
 		return row !== undefined && await this.#depot.bareInfo(digest) !== undefined;
 	}
 
-	#leaseExisting(digest: Digest): void {
-		this.#depot.ledger.change(change => {
+	// False when a collection took the row while the bare store was asked: then the bytes must come again.
+	#leaseExisting(digest: Digest): boolean {
+		return this.#depot.ledger.change(change => {
+			if (findContent(change.database, this.#owner.namespace, digest) === undefined) {
+				return false;
+			}
 			change.lease(this.#owner, 'content', digest);
 			change.touch(nodeOf('content', this.#owner.namespace, digest));
+			return true;
 		});
 	}
 

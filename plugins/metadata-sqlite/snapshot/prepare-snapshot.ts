@@ -52,7 +52,9 @@ export async function prepareSnapshot(depot: SnapshotDepot, owner: Owner, reques
 	try {
 		mounts = await (isReadOnly ? bare.view(made.backend, bareParent, options) : bare.prepare(made.backend, bareParent, options));
 	} catch (error) {
-		// The bare snapshotter brings the target itself, from elsewhere, and says that there is nothing to prepare.
+		// The bare snapshotter brings the target itself, from elsewhere, and says that there is nothing to prepare. Its key is none of ours: until it
+		// has a row, the collector takes it for a leftover.
+		using _brought = await depot.guard.hold(undefined);
 		const brought = target !== '' && isKeelsonError(error, 'ALREADY_EXISTS') ? await findTarget(depot, target, bareParent) : undefined;
 		if (brought === undefined) {
 			return SnapshotDepot.rename(error, made.backend, key);

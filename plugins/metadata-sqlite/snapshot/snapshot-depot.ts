@@ -2,6 +2,7 @@ import type {Snapshotter} from '../../../contracts/snapshot/snapshot.ts';
 import {KeelsonError, isKeelsonError} from '../../../kernel/errors.ts';
 import {KeyedLock} from '../keyed-lock.ts';
 import type {Ledger} from '../ledger.ts';
+import {RemovalGuard} from '../removal-guard.ts';
 import {finishCommits} from './pending-commits.ts';
 
 /** What all namespaces share of one bare snapshotter. */
@@ -11,6 +12,8 @@ export class SnapshotDepot {
 	readonly bare: Snapshotter;
 	/** By namespace and name. */
 	readonly locks = new KeyedLock();
+	/** By key of the bare snapshotter. */
+	readonly guard = new RemovalGuard<string>();
 	readonly #inFlight = new Set<string>();
 	readonly #suspects = new Set<string>();
 	#recovered: Promise<void> | undefined;
