@@ -68,7 +68,7 @@ class Kernel implements Running {
 		this.#options = options;
 		this.#log = options.log;
 		const {config: {daemon}, version = '0.0.0', revision = '', binary = process.argv[1] ?? ''} = options;
-		this.#facts = frozen({version, revision, binary, root: daemon.root, state: daemon.state, config: structuredClone(daemon)});
+		this.#facts = Object.freeze({version, revision, binary, root: daemon.root, state: daemon.state, config: daemon});
 	}
 
 	async start(): Promise<void> {
@@ -229,14 +229,4 @@ class Kernel implements Running {
 
 class Skipped extends Error {
 	override readonly name = 'Skipped';
-}
-
-/** Plugins share it: what one wrote into it, another would read. */
-function frozen<T extends object>(value: T): T {
-	for (const inner of Object.values(value)) {
-		if (typeof inner === 'object' && inner !== null) {
-			frozen(inner as object);
-		}
-	}
-	return Object.freeze(value);
 }

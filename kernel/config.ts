@@ -39,7 +39,7 @@ export interface PluginTables {
 
 /** The configuration, merged from all files. */
 export class Config {
-	/** What belongs to no plugin, checked, with defaults. */
+	/** What belongs to no plugin, checked, with defaults; frozen, since all plugins read it. */
 	readonly daemon: DaemonConfig;
 	readonly modules: readonly ModuleName[];
 	readonly places: Places;
@@ -53,7 +53,7 @@ export class Config {
 		this.#unknown = unknown;
 		this.places = new Places(files);
 		this.modules = modules;
-		this.daemon = daemon;
+		this.daemon = frozen(daemon);
 	}
 
 	/** Rejects with INVALID_ARGUMENT, naming the place, when a file is wrong or a key of the daemon's own is. */
@@ -121,6 +121,15 @@ async function daemonPart(whole: Table, files: readonly ConfigFile[] = [], isOld
 	const {uid, gid} = isOlder && ttrpc.address === '' ? grpc : ttrpc;
 	const address = ttrpc.address === '' && grpc.address !== '' ? `${grpc.address}.ttrpc` : ttrpc.address;
 	return {daemon: {...daemon, ttrpc: {address, uid, gid}}, unknown: checked.unknown};
+}
+
+function frozen<T extends object>(value: T): T {
+	for (const inner of Object.values(value)) {
+		if (typeof inner === 'object' && inner !== null) {
+			frozen(inner as object);
+		}
+	}
+	return Object.freeze(value);
 }
 
 /** The tables that count for a plugin, its own last: aliases, and what format 1 calls by the last part of an id. */

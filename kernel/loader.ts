@@ -6,13 +6,14 @@ import {fileURLToPath, pathToFileURL} from 'node:url';
 import type {Config, ModuleName} from './config.ts';
 import {within} from './deadline.ts';
 import {KeelsonError} from './errors.ts';
-import {pluginApi, pluginApiOf, type Plugin} from './plugin.ts';
+import {pluginApi, pluginApiOf, type Plugin, type PluginMaker, type Refuse} from './plugin.ts';
 
 const LOAD_TIMEOUT_MS = 10_000;
+const MODULE = 'io.keelson.module.v1';
 
 /** A module, or one plugin of it, that cannot be used. */
 export interface LoadFailure {
-	/** The plugin's id where it is known, or else `io.keelson.module.v1.` and the module's name. */
+	/** The plugin's id where it is known, or else `io.keelson.module.v1.` and the module's name, or the key of the configuration that it refuses. */
 	readonly id: string;
 	readonly error: KeelsonError;
 }
@@ -28,11 +29,13 @@ export interface Loaded {
 export async function loadModules(config: Config): Promise<Required<Loaded>> {
 	const seen = new Set<string>();
 	const failures: LoadFailure[] = [];
+	const note = (id: string, message: string, cause?: unknown): void => {
+		failures.push({id, error: new KeelsonError('FAILED_PRECONDITION', message, {cause})});
+	};
 	const plugins = await Promise.all(config.modules.map(async (module) => {
 		const fail = async (id: string, reason: string, cause?: unknown): Promise<void> => {
 			const place = await config.places.ofItem('modules', module.name, module.file);
-			const message = `${id === '' ? '' : `plugin ${id} of `}module ${module.name}${place} ${reason}`;
-			failures.push({id: id || `io.keelson.module.v1.${module.name}`, error: new KeelsonError('FAILED_PRECONDITION', message, {cause})});
+			note(id || `${MODULE}.${module.name}`, `${id === '' ? '' : `plugin ${id} of `}module ${module.name}${place} ${reason}`, cause);
 		};
 		try {
 			const path = await locate(module);
@@ -42,7 +45,13 @@ export async function loadModules(config: Config): Promise<Required<Loaded>> {
 			seen.add(path);
 			await refuseUnsafe(path, module);
 			const late = (): Error => new KeelsonError('DEADLINE_EXCEEDED', `it has not loaded after ${LOAD_TIMEOUT_MS} ms: it waits at its top level`);
-			return await pluginsOf(await within(import(pathToFileURL(path).href) as Promise<object>, LOAD_TIMEOUT_MS, late), fail);
+			const {plugin} = await within(import(pathToFileURL(path).href) as Promise<{plugin?: unknown}>, LOAD_TIMEOUT_MS, late);
+			const refused: Parameters<Refuse>[] = [];
+			const found = await pluginsOf(plugin, fail, (make) => make(config.daemon, (...refusal) => refused.push(refusal)));
+			for (const [at, reason] of refused) {
+				note(`${MODULE}.${at.join('.')}`, `config of module ${module.name}: key ${at.join('.')}${await config.places.of(at)} ${reason}`);
+			}
+			return found;
 		} catch (error) {
 			await fail('', `cannot be loaded: ${describe(error)}`, error);
 			return [];
@@ -104,20 +113,21 @@ async function refuseUnsafe(path: string, {file, isBuiltIn}: ModuleName): Promis
 	}
 }
 
-async function pluginsOf(module: object, fail: (id: string, reason: string) => Promise<void>): Promise<Plugin[]> {
-	const exported: unknown = 'plugin' in module ? module.plugin : undefined;
+async function pluginsOf(exported: unknown, fail: (id: string, reason: string) => Promise<void>, call: (make: PluginMaker) => readonly Plugin[]): Promise<Plugin[]> {
 	if (exported === undefined) {
 		throw new KeelsonError('FAILED_PRECONDITION', 'it exports no `plugin`');
 	}
 	const plugins: Plugin[] = [];
-	for (const value of Array.isArray(exported) ? exported : [exported]) {
+	for (const value of [exported].flat()) {
 		const api = pluginApiOf(value);
 		if (api === undefined) {
 			throw new KeelsonError('FAILED_PRECONDITION', 'its `plugin` was not made by definePlugin');
 		}
 		const {id, provides} = value as Plugin;
 		if (api !== pluginApi) {
-			await fail(id, `was made for plugin API ${api}, this kernel has ${pluginApi}`);
+			await fail(typeof value === 'function' ? '' : id, `was made for plugin API ${api}, this kernel has ${pluginApi}`);
+		} else if (typeof value === 'function') {
+			plugins.push(...await pluginsOf(call(value as PluginMaker), fail, call));
 		} else if (id.startsWith(`${provides.type}.`)) {
 			plugins.push(value as Plugin);
 		} else {

@@ -92,9 +92,20 @@ export function definePlugin<
 	return Object.freeze({...definition, [BRAND]: PLUGIN_API}) as unknown as Plugin;
 }
 
-/** The plugin API version that a value was defined with; undefined when it is no plugin. Goes by brand, so that two copies of the package agree. */
+/** Makes plugins of the daemon's configuration: merged from all files, checked, and read-only. */
+export type PluginMaker = (config: DaemonFacts['config'], refuse: Refuse) => readonly Plugin[];
+
+/** Reports that what stands at `path` of the configuration makes no plugin: a failure with its place, which spoils no other plugin. */
+export type Refuse = (path: readonly string[], reason: string) => void;
+
+/** Brands a function that makes plugins; a module exports it as `plugin`. It is called once, before any plugin starts, and only makes: it does nothing. */
+export function definePlugins(make: PluginMaker): PluginMaker {
+	return Object.assign<PluginMaker, object>((config, refuse) => make(config, refuse), {[BRAND]: PLUGIN_API});
+}
+
+/** The plugin API version that a value was defined with; undefined when it is no plugin and makes none. Goes by brand, so that two copies of the package agree. */
 export function pluginApiOf(value: unknown): number | undefined {
-	const version = typeof value === 'object' && value !== null && BRAND in value ? value[BRAND] : undefined;
+	const version = (typeof value === 'object' && value !== null || typeof value === 'function') && BRAND in value ? value[BRAND] : undefined;
 	return typeof version === 'number' ? version : undefined;
 }
 

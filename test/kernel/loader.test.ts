@@ -2,10 +2,10 @@ import {chmod, chown, symlink} from 'node:fs/promises';
 import test from 'ava';
 import {Config} from '../../kernel/config.ts';
 import {loadModules, type Loaded} from '../../kernel/loader.ts';
-import {kernelUrl, moduleOf, Room} from './room.ts';
+import {kernelUrl, moduleOf, preamble, Room} from './room.ts';
 
-async function load(room: Room, modules: readonly string[]): Promise<{ids: string[]; failures: Loaded['failures']; messages: string[]}> {
-	const file = await room.write('config.toml', `root = "/r"\nstate = "/s"\nmodules = ${JSON.stringify(modules)}\n`);
+async function load(room: Room, modules: readonly string[], more = ''): Promise<{ids: string[]; failures: Loaded['failures']; messages: string[]}> {
+	const file = await room.write('config.toml', `root = "/r"\nstate = "/s"\nmodules = ${JSON.stringify(modules)}\n${more}`);
 	const {plugins, failures} = await loadModules(await Config.load({files: [file]}));
 	return {ids: plugins.map(({id}) => id), failures, messages: failures.map(({error}) => error.message.replaceAll(room.path, ''))};
 }
@@ -29,6 +29,48 @@ test('a module may export several plugins', async (t) => {
 	const make = (name: string): string => `definePlugin({id: 'io.test.${name}.v1.it', provides: contract('io.test.${name}.v1').for(), requires: {}, config: {}, init() {}})`;
 	await room.write('many.ts', `import {contract, definePlugin} from '${kernelUrl}';\nexport const plugin = [${make('a')}, ${make('b')}];`);
 	t.deepEqual((await load(room, ['./many.ts'])).ids, ['io.test.a.v1.it', 'io.test.b.v1.it']);
+});
+
+const making = (body: string): string => `${preamble}
+const make = (name) => definePlugin({id: \`io.test.\${name}.v1.it\`, provides: contract(\`io.test.\${name}.v1\`).for(), requires: {}, config: z.strictObject({}), init() {}});
+export const plugin = definePlugins((config, refuse) => { ${body} });
+`;
+
+test('a module may make its plugins of the configuration, which it cannot change', async (t) => {
+	await using room = await Room.make();
+	await room.write('makes.ts', making('return Object.keys(config.timeouts).map(make);'));
+	await room.write('none.ts', making('return [];'));
+	await room.write('writes.ts', making('config.timeouts.x = "2s"; return [];'));
+	const {ids, messages} = await load(room, ['./makes.ts', './none.ts', './writes.ts'], '[timeouts]\na = "1s"\nb = "1s"\n');
+	t.deepEqual(ids, ['io.test.a.v1.it', 'io.test.b.v1.it']);
+	t.is(messages.length, 1);
+	t.regex(messages[0] ?? '', /^module \.\/writes\.ts \(\/config\.toml:3:37\) cannot be loaded: .*not extensible/);
+});
+
+test('what a module refuses of the configuration is named with its place, and spoils nothing else', async (t) => {
+	await using room = await Room.make();
+	await room.write('makes.ts', making('refuse(["timeouts", "b"], "is too long"); refuse(["timeouts", "c"], "is not there"); return [make("a")];'));
+	const {ids, messages, failures} = await load(room, ['./makes.ts'], '[timeouts]\na = "1s"\n  b = "9s"\n');
+	t.deepEqual(ids, ['io.test.a.v1.it']);
+	t.deepEqual(messages, [
+		'config of module ./makes.ts: key timeouts.b (/config.toml:6:3) is too long',
+		'config of module ./makes.ts: key timeouts.c (/config.toml:4:2) is not there',
+	]);
+	t.deepEqual(failures.map(({id}) => id), ['io.keelson.module.v1.timeouts.b', 'io.keelson.module.v1.timeouts.c']);
+});
+
+test('a module whose function throws, or makes what is no plugin, cannot be loaded', async (t) => {
+	await using room = await Room.make();
+	await room.write('throws.ts', making('throw new Error("no luck");'));
+	await room.write('other.ts', making('return [{id: "io.test.a.v1.it"}];'));
+	await room.write('plain.ts', 'export const plugin = () => [];');
+	const {ids, messages} = await load(room, ['./throws.ts', './other.ts', './plain.ts']);
+	t.deepEqual(ids, []);
+	t.deepEqual(messages.toSorted(), [
+		'module ./other.ts (/config.toml:3:26) cannot be loaded: its `plugin` was not made by definePlugin',
+		'module ./plain.ts (/config.toml:3:39) cannot be loaded: its `plugin` was not made by definePlugin',
+		'module ./throws.ts (/config.toml:3:12) cannot be loaded: no luck',
+	]);
 });
 
 test('a module that is not there, or no module, is named with its place, and keeps no other', async (t) => {

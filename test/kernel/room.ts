@@ -10,7 +10,7 @@ export const launcher = join(repository, 'bin/keelsond');
 export const kernelUrl = pathToFileURL(join(repository, 'kernel/index.ts')).href;
 
 /** What a plugin's module begins with, wherever it lies. */
-export const preamble = `import {all, contract, definePlugin, maybe, one} from '${kernelUrl}';
+export const preamble = `import {all, contract, definePlugin, definePlugins, maybe, one} from '${kernelUrl}';
 import * as z from '${import.meta.resolve('zod')}';
 `;
 

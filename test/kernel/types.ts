@@ -1,6 +1,6 @@
 // Checked by the compiler alone: each line that must not compile says so.
 import * as z from 'zod';
-import {all, contract, definePlugin, maybe, one} from '../../kernel/index.ts';
+import {all, contract, definePlugin, definePlugins, maybe, one} from '../../kernel/index.ts';
 
 interface Clock {
 	now(): number;
@@ -42,3 +42,6 @@ definePlugin({
 
 // @ts-expect-error: a contract's type ends in a version
 contract('io.test.clock');
+
+// @ts-expect-error: what makes plugins makes nothing else
+definePlugins(() => [{id: 'io.test.bell.v1.it'}]);
