@@ -227,21 +227,21 @@ function refuses(test: SuiteTest, {name, create}: DifferSubject): void {
 		await using differ = await create();
 		await using place = await Workplace.open();
 		const abort = new AbortController();
+		const waiting = Promise.withResolvers<void>();
 		let isReleased = false;
 		const layer = {...layerOf(tar), async * read(signal?: AbortSignal) {
 			try {
 				yield tar.subarray(0, 100_000);
+				waiting.resolve();
 				await sleep(60_000, undefined, {signal});
 			} finally {
 				isReleased = true;
 			}
 		}};
 		const applied = differ.apply(layer, await place.bind('root'), {signal: abort.signal});
-		let abortedMs = 0;
-		setTimeout(() => {
-			abortedMs = performance.now();
-			abort.abort();
-		}, 200);
+		await Promise.race([waiting.promise, applied]);
+		const abortedMs = performance.now();
+		abort.abort();
 		await t.throwsAsync(applied);
 		t.true(performance.now() - abortedMs < 5000);
 		t.true(isReleased);

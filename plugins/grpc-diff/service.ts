@@ -3,7 +3,7 @@ import {dateOf} from '../../api/convert/timestamp.ts';
 import {DiffDefinition} from '../../api/gen/services/diff/v1/diff.ts';
 import type {ContentStore} from '../../contracts/content/content.ts';
 import type {Differ} from '../../contracts/diff/diff.ts';
-import {grpcService, type CallContext, type GrpcService} from '../../contracts/grpc/grpc.ts';
+import {grpcService, namespaceOf, type CallContext, type GrpcService} from '../../contracts/grpc/grpc.ts';
 import {isKeelsonError, KeelsonError} from '../../kernel/errors.ts';
 import {storeLayer} from './store-layer.ts';
 
@@ -28,14 +28,14 @@ export function diffService({differs, syncFs: always, contentFor}: DiffParts): G
 				read: (inner = signal) => blob.read({signal: inner}),
 			};
 			const {mediaType, digest, size} = await firstOf(differs, async differ =>
-				differ.apply(layer, mounts, {payloads: new Map(Object.entries(payloads)), syncFs: syncFs || always, signal}));
+				differ.apply(layer, mounts, {payloads: new Map(Object.entries(payloads)), syncFs: syncFs || always, signal, namespace: namespaceOf(context)}));
 			return {applied: descriptorMessage({mediaType, digest, size})};
 		},
 		async diff({left, right, mediaType, ref, labels, sourceDateEpoch}, context) {
 			const {signal} = context;
 			const epoch = dateOf(sourceDateEpoch);
 			const make = async () => firstOf(differs, async differ => differ.compare(left, right, {
-				signal, ...(mediaType === '' ? {} : {mediaType}), ...(epoch === undefined ? {} : {sourceDateEpoch: epoch}),
+				signal, namespace: namespaceOf(context), ...(mediaType === '' ? {} : {mediaType}), ...(epoch === undefined ? {} : {sourceDateEpoch: epoch}),
 			}));
 			return {diff: descriptorMessage(await storeLayer(contentFor(context), make, {ref, labels, signal}))};
 		},

@@ -5,7 +5,7 @@ import {Any as AnyMessage} from '../../api/gen/google/protobuf/any.ts';
 import {CheckpointOptions} from '../../api/gen/types/runc/options/oci.ts';
 import type {ContentIngester, ContentStore} from '../../contracts/content/content.ts';
 import type {Differ} from '../../contracts/diff/diff.ts';
-import type {CallContext} from '../../contracts/grpc/grpc.ts';
+import {namespaceOf, type CallContext} from '../../contracts/grpc/grpc.ts';
 import type {Scope} from '../../contracts/metadata/metadata.ts';
 import type {Any} from '../../contracts/oci/any.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
@@ -50,7 +50,7 @@ export function checkpointer({tasksFor, scopeFor, differ, directory}: Checkpoint
 			const config = AnyMessage.encode(spec ?? {typeUrl: '', value: new Uint8Array()}).finish();
 			return [
 				await store(content, {mediaType: CHECKPOINT, ref: image, signal, make: async () => {
-					const {bytes, diffId} = await differ.compare([], mounts, {mediaType: mediaTypes.ociLayer, signal});
+					const {bytes, diffId} = await differ.compare([], mounts, {mediaType: mediaTypes.ociLayer, signal, namespace: namespaceOf(context)});
 					// A failure is told by the bytes as well, which are read first.
 					diffId.catch(() => {});
 					return {bytes, digest: diffId};

@@ -46,13 +46,15 @@ export class Connection implements Disposable {
 		this.#headers = headers;
 	}
 
-	/** Fields that are left out have their defaults. Rejects with the peer's code, UNAVAILABLE when nobody is there. */
-	async unary<Request, Response>(service: string, method: MethodOf<Request, Response>, request: Partial<Request>, signal?: AbortSignal): Promise<Response> {
+	/** Fields that are left out have their defaults; `namespace` goes before that of the headers. Rejects with the peer's code, UNAVAILABLE when nobody is there. */
+	async unary<Request, Response>(
+		service: string, method: MethodOf<Request, Response>, request: Partial<Request>, signal?: AbortSignal, namespace?: string,
+	): Promise<Response> {
 		signal?.throwIfAborted();
 		const {promise, resolve, reject} = Promise.withResolvers<Response>();
 		const call = this.#client.makeUnaryRequest(
 			`/${service}/${method.name}`, serialize(method.requestType), bytes => method.responseType.decode(bytes),
-			method.requestType.fromPartial(request), this.#metadata(), {},
+			method.requestType.fromPartial(request), this.#metadata(namespace), {},
 			(error, response) => error === null && response !== undefined ? resolve(response) : reject(error),
 		);
 		const cancel = (): void => call.cancel();
@@ -100,10 +102,13 @@ export class Connection implements Disposable {
 		this.#client.close();
 	}
 
-	#metadata(): Metadata {
+	#metadata(namespace?: string): Metadata {
 		const metadata = new Metadata();
 		for (const [name, value] of Object.entries(this.#headers)) {
 			metadata.set(name, value);
+		}
+		if (namespace !== undefined) {
+			metadata.set('containerd-namespace', namespace);
 		}
 		return metadata;
 	}

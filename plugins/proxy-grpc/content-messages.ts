@@ -4,13 +4,14 @@ import type {Info, Status} from '../../api/gen/services/content/v1/content.ts';
 import type {ContentInfo, IngestStatus} from '../../contracts/content/content.ts';
 import {parseDigest} from '../../contracts/oci/digest.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {withoutRoot} from './root-label.ts';
 
 const NEVER = new Date(0);
 
 /** Throws INVALID_ARGUMENT where the peer answers what cannot be. */
 export function contentInfo(info: Info | undefined): ContentInfo {
 	const {digest, size, createdAt, updatedAt, labels} = required(info, 'info');
-	return {digest: parseDigest(digest), size: bytesOf(size, 'size'), createdAt: dateOf(createdAt) ?? NEVER, updatedAt: dateOf(updatedAt) ?? NEVER, labels};
+	return {digest: parseDigest(digest), size: bytesOf(size, 'size'), createdAt: dateOf(createdAt) ?? NEVER, updatedAt: dateOf(updatedAt) ?? NEVER, labels: withoutRoot(labels)};
 }
 
 export function ingestStatus(status: Status | undefined): IngestStatus {

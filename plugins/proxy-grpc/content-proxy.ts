@@ -5,6 +5,7 @@ import type {Labels} from '../../contracts/oci/labels.ts';
 import type {Connection} from './connection.ts';
 import {contentInfo, ingestStatus} from './content-messages.ts';
 import {RemoteWriter} from './remote-writer.ts';
+import {withRoot} from './root-label.ts';
 
 const {fullName: SERVICE, methods} = ContentDefinition;
 
@@ -22,7 +23,7 @@ export class ContentProxy implements ContentStore, AsyncDisposable {
 	}
 
 	async update(digest: Digest, labels: Labels, fields: readonly string[]): Promise<ContentInfo> {
-		const wanted = {digest, size: 0n, createdAt: undefined, updatedAt: undefined, labels: {...labels}};
+		const wanted = {digest, size: 0n, createdAt: undefined, updatedAt: undefined, labels: withRoot(labels)};
 		const {info} = await this.#connection.unary(SERVICE, methods.update, {info: wanted, updateMask: fields});
 		return contentInfo(info);
 	}

@@ -30,21 +30,21 @@ export class DiffProxy implements Differ, AsyncDisposable {
 		this.#content = content;
 	}
 
-	async apply(layer: LayerBytes, mounts: readonly Mount[], {payloads, syncFs = false, signal, progress}: ApplyOptions = {}): Promise<AppliedLayer> {
+	async apply(layer: LayerBytes, mounts: readonly Mount[], {payloads, syncFs = false, signal, namespace, progress}: ApplyOptions = {}): Promise<AppliedLayer> {
 		await this.#share(layer, signal);
 		const {applied} = await this.#connection.unary(SERVICE, methods.apply, {
 			diff: descriptorMessage(layer.descriptor), mounts, payloads: Object.fromEntries(payloads ?? []), syncFs,
-		}, signal);
+		}, signal, namespace);
 		const {mediaType, digest, size} = descriptorOf(applied, 'applied layer');
 		// The wire tells nothing before the end.
 		progress?.(size);
 		return {mediaType, digest, size};
 	}
 
-	async compare(lower: readonly Mount[], upper: readonly Mount[], {mediaType = '', sourceDateEpoch, signal}: CompareOptions = {}): Promise<ComparedLayer> {
+	async compare(lower: readonly Mount[], upper: readonly Mount[], {mediaType = '', sourceDateEpoch, signal, namespace}: CompareOptions = {}): Promise<ComparedLayer> {
 		const {diff} = await this.#connection.unary(SERVICE, methods.diff, {
 			left: lower, right: upper, mediaType, sourceDateEpoch: sourceDateEpoch === undefined ? undefined : timestampOf(sourceDateEpoch),
-		}, signal);
+		}, signal, namespace);
 		const descriptor = descriptorOf(diff, 'compared layer');
 		const diffId = Promise.withResolvers<Digest>();
 		// Nobody has to ask for it.

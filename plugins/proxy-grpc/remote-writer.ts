@@ -6,6 +6,7 @@ import {parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import type {Connection} from './connection.ts';
 import type {DuplexCall} from './duplex-call.ts';
+import {withRoot} from './root-label.ts';
 
 // A message is at most 4 MiB with some peers; larger ones are not faster.
 const CHUNK_BYTES = 1024 * 1024;
@@ -66,7 +67,7 @@ export class RemoteWriter implements ContentWriter {
 
 	async commit({size, expected, labels = {}}: CommitOptions = {}): Promise<Digest> {
 		const {digest} = await this.#ask({
-			action: WriteAction.COMMIT, offset: BigInt(this.#status.offset), labels: {...labels},
+			action: WriteAction.COMMIT, offset: BigInt(this.#status.offset), labels: withRoot(labels),
 			total: BigInt(size ?? 0), expected: expected ?? this.#status.expected ?? '',
 		});
 		return parseDigest(digest);

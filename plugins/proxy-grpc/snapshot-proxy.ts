@@ -4,9 +4,10 @@ import {Kind, SnapshotsDefinition, type Info} from '../../api/gen/services/snaps
 import type {Labels} from '../../contracts/oci/labels.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
 import type {CommitSnapshotOptions, SnapshotInfo, SnapshotKind, SnapshotOptions, Snapshotter, SnapshotUsage} from '../../contracts/snapshot/snapshot.ts';
-import {KeelsonError} from '../../kernel/errors.ts';
+import {isKeelsonError, KeelsonError} from '../../kernel/errors.ts';
 import type {Connection} from './connection.ts';
 import {required} from './content-messages.ts';
+import {withoutRoot, withRoot} from './root-label.ts';
 
 const {fullName: SERVICE, methods} = SnapshotsDefinition;
 const NEVER = new Date(0);
@@ -28,7 +29,7 @@ export class SnapshotProxy implements Snapshotter, AsyncDisposable {
 	}
 
 	async update(name: string, labels: Labels, fields: readonly string[]): Promise<SnapshotInfo> {
-		const wanted = {name, parent: '', kind: Kind.UNKNOWN, createdAt: undefined, updatedAt: undefined, labels: {...labels}};
+		const wanted = {name, parent: '', kind: Kind.UNKNOWN, createdAt: undefined, updatedAt: undefined, labels: withRoot(labels)};
 		const {info} = await this.#connection.unary(SERVICE, methods.update, {snapshotter: this.#snapshotter, info: wanted, updateMask: fields});
 		return snapshotInfo(info);
 	}
@@ -43,17 +44,17 @@ export class SnapshotProxy implements Snapshotter, AsyncDisposable {
 	}
 
 	async prepare(key: string, parent: string, {labels = {}, signal}: SnapshotOptions = {}): Promise<readonly Mount[]> {
-		const request = {snapshotter: this.#snapshotter, key, parent, labels: {...labels}};
+		const request = {snapshotter: this.#snapshotter, key, parent, labels: withRoot(labels)};
 		return (await this.#connection.unary(SERVICE, methods.prepare, request, signal)).mounts;
 	}
 
 	async view(key: string, parent: string, {labels = {}, signal}: SnapshotOptions = {}): Promise<readonly Mount[]> {
-		const request = {snapshotter: this.#snapshotter, key, parent, labels: {...labels}};
+		const request = {snapshotter: this.#snapshotter, key, parent, labels: withRoot(labels)};
 		return (await this.#connection.unary(SERVICE, methods.view, request, signal)).mounts;
 	}
 
 	async commit(name: string, key: string, {labels = {}, parent = '', signal}: CommitSnapshotOptions = {}): Promise<void> {
-		await this.#connection.unary(SERVICE, methods.commit, {snapshotter: this.#snapshotter, name, key, labels: {...labels}, parent}, signal);
+		await this.#connection.unary(SERVICE, methods.commit, {snapshotter: this.#snapshotter, name, key, labels: withRoot(labels), parent}, signal);
 	}
 
 	async remove(key: string): Promise<void> {
@@ -66,8 +67,15 @@ export class SnapshotProxy implements Snapshotter, AsyncDisposable {
 		}
 	}
 
+	/** Does nothing where the peer has nothing to clean up. */
 	async cleanup(signal?: AbortSignal): Promise<void> {
-		await this.#connection.unary(SERVICE, methods.cleanup, {snapshotter: this.#snapshotter}, signal);
+		try {
+			await this.#connection.unary(SERVICE, methods.cleanup, {snapshotter: this.#snapshotter}, signal);
+		} catch (error) {
+			if (!isKeelsonError(error, 'UNIMPLEMENTED')) {
+				throw error;
+			}
+		}
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
@@ -77,7 +85,7 @@ export class SnapshotProxy implements Snapshotter, AsyncDisposable {
 
 function snapshotInfo(info: Info | undefined): SnapshotInfo {
 	const {name, parent, kind, createdAt, updatedAt, labels} = required(info, 'info');
-	return {name, parent, kind: kindOf(kind, name), createdAt: dateOf(createdAt) ?? NEVER, updatedAt: dateOf(updatedAt) ?? NEVER, labels};
+	return {name, parent, kind: kindOf(kind, name), createdAt: dateOf(createdAt) ?? NEVER, updatedAt: dateOf(updatedAt) ?? NEVER, labels: withoutRoot(labels)};
 }
 
 function kindOf(kind: Kind, name: string): SnapshotKind {

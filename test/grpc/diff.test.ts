@@ -88,7 +88,7 @@ test('a layer is applied from content, by the first differ that knows it', async
 test('a differ behind a socket does what it does here', async t => {
 	const {room, store, tree} = await open(t);
 	const {mounts} = await tree('abc');
-	await using proxy = new DiffProxy(new Connection({address: room.address}), store);
+	await using proxy = new DiffProxy(new Connection({address: room.address, headers: {'containerd-namespace': 'default'}}), store);
 	for (const mediaType of [mediaTypes.ociLayer, mediaTypes.ociLayerGzip]) {
 		const {bytes, diffId} = await proxy.compare([], mounts, {mediaType});
 		const layer = Buffer.concat(await Array.fromAsync(bytes));

@@ -63,7 +63,8 @@ snapshotSuite(test, {
 	},
 });
 
-diffSuite(test, {
+// One after another: each has threads and a store of its own, and all at once would hold up the one that measures time.
+diffSuite(test.serial, {
 	name: 'tar, behind a socket',
 	async create() {
 		const differ = await createDiffer('builtin');
