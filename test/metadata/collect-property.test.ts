@@ -31,7 +31,7 @@ test('what is reachable stays and everything else goes, rows and bytes alike', a
 });
 
 test('what is there when it becomes reachable stays, although a collection runs', async t => {
-	await t.notThrowsAsync(fc.assert(fc.asyncProperty(worlds, change, fc.nat({max: 40}), async (world, late, turns) => {
+	await t.notThrowsAsync(fc.assert(fc.asyncProperty(worlds, change, fc.nat({max: 60}), async (world, late, turns) => {
 		await using house = sqliteInMemory({turnMs: 0});
 		const scope = house.scope({namespace: 'n'});
 		await build(scope, world);

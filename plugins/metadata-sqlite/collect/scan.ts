@@ -1,13 +1,14 @@
 import type {Database} from '../../../lib/sqlite/database.ts';
 import {outgoing} from './graph.ts';
 import {inventory} from './inventory.ts';
-import type {Node} from './node.ts';
+import {partsOf, type Node, type NodeKind} from './node.ts';
 import type {Pace} from './pace.ts';
 import {Reach} from './reach.ts';
+import {referrersFirst} from './referrers-first.ts';
 
 export interface Scan {
 	readonly reach: Reach;
-	/** What may be removed, if it is not reached when its turn comes. Snapshots' children come before their parents. */
+	/** What may be removed, if it is not reached when its turn comes. What refers to another comes before it, snapshots' children before their parents. */
 	readonly candidates: readonly Node[];
 	/** When something expires next, in milliseconds since 1970. */
 	readonly nextExpiry?: number;
@@ -25,7 +26,9 @@ export async function scan(database: Database, now: number, pace: Pace): Promise
 				collectable.push(node);
 			}
 			for (const keeper of keepers) {
-				kept.set(keeper, [...kept.get(keeper) ?? [], node]);
+				const clinging = kept.get(keeper) ?? [];
+				clinging.push(node);
+				kept.set(keeper, clinging);
 			}
 			reach.add(roots);
 			nextExpiry = Math.min(nextExpiry, expiresAt);
@@ -35,6 +38,14 @@ export async function scan(database: Database, now: number, pace: Pace): Promise
 	while (reach.step()) {
 		await pace.breathe();
 	}
-	const candidates = collectable.filter(node => !reach.has(node));
+	const unreached = collectable.filter(node => !reach.has(node));
+	// The inventory has leases and images before content, and snapshots after it, children before parents; blobs alone refer to each other at random.
+	const {lead = [], content = [], rest = []} = Object.groupBy(unreached, node => placeOf(partsOf(node).kind));
+	const ordered = await referrersFirst(content, node => [...outgoing(database, node), ...kept.get(node) ?? []], pace);
+	const candidates = [...lead, ...ordered, ...rest];
 	return {reach, candidates, ...(Number.isFinite(nextExpiry) ? {nextExpiry} : {})};
+}
+
+function placeOf(kind: NodeKind): 'lead' | 'content' | 'rest' {
+	return kind === 'lease' || kind === 'image' ? 'lead' : kind === 'content' ? kind : 'rest';
 }
