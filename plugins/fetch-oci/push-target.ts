@@ -27,7 +27,8 @@ export class OciPushTarget implements PushTarget {
 	async #manifest(descriptor: Descriptor, {byDigest = false, signal}: PushOptions & {signal: AbortSignal}): Promise<PushWriter | undefined> {
 		const {tag, digest} = this.#session.reference;
 		const path = `manifests/${byDigest ? descriptor.digest : tag ?? digest ?? descriptor.digest}`;
-		if (await this.#head(path, descriptor, signal)) {
+		// A tag that is there may stand for anything: only the digest says that it is this manifest.
+		if (await this.#head(path, descriptor, {signal, isNamedByDigest: path.endsWith(descriptor.digest)})) {
 			return undefined;
 		}
 		return new ManifestWriter(descriptor, async body => {
@@ -37,7 +38,7 @@ export class OciPushTarget implements PushTarget {
 	}
 
 	async #blob(descriptor: Descriptor, {mountFrom, signal}: PushOptions & {signal: AbortSignal}): Promise<PushWriter | undefined> {
-		if (await this.#head(`blobs/${descriptor.digest}`, descriptor, signal)) {
+		if (await this.#head(`blobs/${descriptor.digest}`, descriptor, {signal, isNamedByDigest: true})) {
 			return undefined;
 		}
 		const query = mountFrom === undefined ? {} : {mount: descriptor.digest, from: mountFrom};
@@ -55,12 +56,12 @@ export class OciPushTarget implements PushTarget {
 		});
 	}
 
-	async #head(path: string, {digest, mediaType}: Descriptor, signal: AbortSignal): Promise<boolean> {
+	async #head(path: string, {digest, mediaType}: Descriptor, {signal, isNamedByDigest}: {readonly signal: AbortSignal; readonly isNamedByDigest: boolean}): Promise<boolean> {
 		try {
 			const {response} = await this.#session.ask({method: 'HEAD', path, headers: {accept: `${mediaType}, */*`}, signal}, 'push');
 			await response.body.dump();
 			const said = headerOf(response, 'docker-content-digest');
-			return said === '' || said === digest;
+			return said === '' ? isNamedByDigest : said === digest;
 		} catch (error) {
 			if (isKeelsonError(error, 'NOT_FOUND')) {
 				return false;

@@ -41,12 +41,16 @@ export class BlobWriter implements PushWriter {
 	readonly #body = new PassThrough({highWaterMark: 1024 * 1024});
 	readonly #sent: Promise<void>;
 	#failure: unknown;
+	#hasAnswer = false;
 	#size = 0;
 
 	constructor(descriptor: Descriptor, send: (body: Readable) => Promise<void>) {
 		this.#descriptor = descriptor;
 		this.#body.on('error', () => undefined);
-		this.#sent = send(this.#body).catch((error: unknown) => {
+		this.#sent = send(this.#body).then(() => {
+			// A registry may answer before it has read all; nobody takes the rest.
+			this.#hasAnswer = true;
+		}, (error: unknown) => {
 			this.#failure = error;
 			this.#body.destroy();
 			throw error;
@@ -59,7 +63,7 @@ export class BlobWriter implements PushWriter {
 			throw KeelsonError.from(this.#failure);
 		}
 		this.#size += chunk.length;
-		if (!this.#body.write(chunk)) {
+		if (!this.#hasAnswer && !this.#body.write(chunk)) {
 			await Promise.race([once(this.#body, 'drain'), this.#sent]);
 		}
 	}

@@ -3,9 +3,9 @@ import {parseDescriptor, type Descriptor} from '../../contracts/oci/descriptor.t
 import {digestAlgorithm, digestHex, type Digest} from '../../contracts/oci/digest.ts';
 import {isIndex, isManifest, mediaTypes} from '../../contracts/oci/media-type.ts';
 import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
-import {requestFailed} from './http-client.ts';
+import {requestFailed, type HttpResponse} from './http-client.ts';
 import {readJson} from './read-body.ts';
-import type {Session} from './session.ts';
+import {headerOf, type Session} from './session.ts';
 
 const REFERRERS_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -27,8 +27,8 @@ export class OciRepository implements Repository {
 			return;
 		}
 		const {response} = await this.#locate(descriptor, offset, signal);
-		// A registry that does not know ranges sends all: what was asked to be left out is skipped.
-		let toSkip = response.statusCode === 206 ? 0 : offset;
+		// A registry that does not know ranges sends all, and one may begin earlier than asked: what was to be left out is skipped.
+		let toSkip = offset - firstByte(response, offset, descriptor);
 		try {
 			for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
 				if (toSkip >= chunk.length) {
@@ -79,6 +79,21 @@ export class OciRepository implements Repository {
 			return ask('manifests');
 		}
 	}
+}
+
+/** Where an answer begins (RFC 9110, section 14.4). Rejects with UNAVAILABLE what begins beyond what was asked for. */
+function firstByte(response: HttpResponse, offset: number, {digest}: Descriptor): number {
+	if (response.statusCode !== 206) {
+		return 0;
+	}
+	const range = headerOf(response, 'content-range');
+	const [, start] = /^bytes (\d+)-/.exec(range) ?? [];
+	const first = start === undefined ? offset : Number.parseInt(start, 10);
+	if (first > offset) {
+		response.body.destroy();
+		throw new KeelsonError('UNAVAILABLE', `${digest} was asked for from byte ${offset} on, the answer has ${JSON.stringify(range.slice(0, 100))}`);
+	}
+	return first;
 }
 
 function unlessMissing<T>(otherwise: () => Promise<T>): (error: unknown) => Promise<T> {
