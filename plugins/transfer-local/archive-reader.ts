@@ -1,15 +1,15 @@
-import {PassThrough, Readable} from 'node:stream';
-import {pipeline} from 'node:stream/promises';
-import {createGunzip, createZstdDecompress} from 'node:zlib';
-import {extract} from 'tar-stream';
+import {TarReader} from '../../lib/tar/tar-reader.ts';
+import type {TarEntry} from '../../lib/tar/tar-entry.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {inflated} from './inflated.ts';
+import {untilAborted} from './until-aborted.ts';
 
 /** One regular file or link of an archive; its bytes must be read, or left, before the next is asked for. */
 export interface ArchiveEntry {
 	/** Normalised, relative: `blobs/sha256/…`. */
 	readonly name: string;
 	readonly kind: 'file' | 'link';
-	/** Where a link points to, as it stands; empty for a file. */
+	/** Where a link points to, from the root of the archive; empty for a file. */
 	readonly target: string;
 	readonly size: number;
 	readonly bytes: AsyncIterable<Uint8Array>;
@@ -17,33 +17,91 @@ export interface ArchiveEntry {
 
 const ENTRIES_MAX = 100_000;
 
-/** Reads a tar that may be gzip or zstd. Rejects with INVALID_ARGUMENT what is no archive, or has too many entries. */
-export async function* readArchive(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<ArchiveEntry> {
-	const unpacked = await decompressed(bytes);
-	const entries = extract();
-	const feeding = pipeline(unpacked, entries, {signal}).catch((error: unknown) => {
-		entries.destroy(error instanceof Error ? error : new Error(String(error)));
-	});
+/**
+ * Reads a tar that may be gzip or zstd. Rejects with INVALID_ARGUMENT what is no archive, has too many entries or a sparse one, and with DATA_LOSS what is
+ * cut short. Nothing is kept of the bytes but one chunk.
+ */
+export async function* readArchive(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<ArchiveEntry, void, undefined> {
+	const parts = readParts(inflated(bytes, signal), signal);
 	let count = 0;
 	try {
-		for await (const entry of entries) {
-			const {name, type, linkname, size} = entry.header;
+		for (let next = await parts.next(); next.done !== true; next = await parts.next()) {
+			// What was not read of an entry is passed over.
+			if (next.value.kind !== 'entry') {
+				continue;
+			}
 			if (++count > ENTRIES_MAX) {
 				throw new KeelsonError('INVALID_ARGUMENT', `archive has more than ${ENTRIES_MAX} entries`);
 			}
-			if (type === 'file' || type === 'contiguous-file' || type === 'symlink' || type === 'link') {
-				const isLink = type === 'symlink' || type === 'link';
-				yield {name: normalised(name), kind: isLink ? 'link' : 'file', target: isLink ? linkname ?? '' : '', size, bytes: entry as AsyncIterable<Uint8Array>};
+			const entry = archiveEntry(next.value.entry, parts);
+			if (entry !== undefined) {
+				yield entry;
 			}
-			entry.resume();
 		}
-	} catch (error) {
-		signal.throwIfAborted();
-		throw KeelsonError.from(error, 'INVALID_ARGUMENT');
 	} finally {
-		entries.destroy();
-		await feeding;
+		await parts.return();
 	}
+}
+
+function archiveEntry({name: bytes, type, linkName, size, extents}: TarEntry, parts: Parts): ArchiveEntry | undefined {
+	const name = normalised(bytes.toString('utf8'));
+	if (extents !== undefined) {
+		throw new KeelsonError('INVALID_ARGUMENT', `archive entry ${JSON.stringify(name.slice(0, 200))} is a sparse file, which no image archive has`);
+	}
+	if (type === 'file') {
+		return {name, kind: 'file', target: '', size, bytes: bodyOf(parts)};
+	}
+	if (type === 'link' || type === 'symlink') {
+		const target = linkName.toString('utf8');
+		// A hard link counts from the root, a symbolic one from where it lies.
+		return {name, kind: 'link', target: normalised(type === 'link' ? target : `${name}/../${target}`), size: 0, bytes: bodyOf(parts)};
+	}
+	return undefined;
+}
+
+type Part = {readonly kind: 'entry'; readonly entry: TarEntry} | {readonly kind: 'data'; readonly data: Buffer} | {readonly kind: 'end'};
+
+type Parts = AsyncGenerator<Part, void, undefined>;
+
+/** What the tar reader tells of each chunk, in order. */
+async function* readParts(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Parts {
+	const parts: Part[] = [];
+	const reader = new TarReader({
+		entry: entry => parts.push({kind: 'entry', entry}),
+		data: data => parts.push({kind: 'data', data}),
+		entryEnd: () => parts.push({kind: 'end'}),
+	});
+	const iterator = bytes[Symbol.asyncIterator]();
+	// Beyond the end mark too: what comes there may say that the compressed stream was cut short, and a client waits until all was taken.
+	try {
+		for (let next = await untilAborted(iterator.next(), signal); next.done !== true; next = await untilAborted(iterator.next(), signal)) {
+			const {value} = next;
+			reader.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+			yield* parts.splice(0);
+		}
+		reader.end();
+		yield* parts.splice(0);
+	} finally {
+		// Not waited for: a source that stalls ends with its signal.
+		void Promise.resolve(iterator.return?.()).catch(() => undefined);
+	}
+}
+
+/** The bytes of the entry that was told last. A second walk goes on where the first stopped. */
+function bodyOf(parts: Parts): AsyncIterable<Uint8Array> {
+	let isOver = false;
+	return {
+		async *[Symbol.asyncIterator]() {
+			while (!isOver) {
+				const {value: part} = await parts.next();
+				if (part?.kind === 'data') {
+					yield part.data;
+				} else {
+					isOver = true;
+				}
+			}
+		},
+	};
 }
 
 /** `./a/../b` is `b`; nothing here is ever used as a path. */
@@ -57,32 +115,4 @@ function normalised(name: string): string {
 		}
 	}
 	return parts.join('/');
-}
-
-/** Goes by the first bytes: archives are named and typed in every way. */
-async function decompressed(bytes: AsyncIterable<Uint8Array>): Promise<Readable> {
-	const iterator = bytes[Symbol.asyncIterator]();
-	const first = await iterator.next();
-	const head = first.done === true ? new Uint8Array() : first.value;
-	const whole = Readable.from((async function* () {
-		yield head;
-		for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
-			yield next.value;
-		}
-	})(), {objectMode: false});
-	if (head[0] === 0x1f && head[1] === 0x8b) {
-		return joined(whole, createGunzip());
-	}
-	if (head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd) {
-		return joined(whole, createZstdDecompress());
-	}
-	return whole;
-}
-
-function joined(source: Readable, transform: NodeJS.ReadWriteStream): Readable {
-	const output = new PassThrough();
-	pipeline(source, transform, output).catch((error: unknown) => {
-		output.destroy(error instanceof Error ? error : new Error(String(error)));
-	});
-	return output;
 }

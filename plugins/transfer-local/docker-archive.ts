@@ -1,14 +1,17 @@
 import {createHash} from 'node:crypto';
+import path from 'node:path';
+import {Readable} from 'node:stream';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import type {Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import type {ImportEnd} from '../../contracts/transfer/transfer.ts';
-import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
 import {compressBlob} from './compress-blob.ts';
+import type {Job} from './job.ts';
 import type {KeptArchive} from './keep-archive.ts';
+import {keepBytes} from './keep-bytes.ts';
 import {parseConfig} from './manifest.ts';
 import {readDocument} from './read-document.ts';
-import type {Job} from './transfer.ts';
 
 interface Entry {
 	readonly Config: string;
@@ -54,18 +57,12 @@ async function makeManifest(job: Job, {archive, entry, source}: {archive: KeptAr
 		config: {mediaType: mediaTypes.dockerConfig, digest: config.digest, size: config.size},
 		layers: layers.map(({mediaType, digest, size}) => ({mediaType, digest, size})),
 	}));
-	const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-	try {
-		await using writer = await job.scope.content.writer({ref: `manifest-${digest}`, expected: digest, total: bytes.length});
-		await writer.truncate(0);
-		await writer.write(bytes);
-		await writer.commit({expected: digest, size: bytes.length});
-	} catch (error) {
-		if (!isKeelsonError(error, 'ALREADY_EXISTS')) {
-			throw error;
-		}
-	}
+	const digest = await keepBytes(job, Readable.from([bytes]), {size: bytes.length, expected: digestOf(bytes)});
 	return {mediaType: mediaTypes.dockerManifest, digest, size: bytes.length, platform};
+}
+
+function digestOf(bytes: Uint8Array): Digest {
+	return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 async function layerOf(job: Job, file: {digest: Digest; size: number}, {forceCompress = false}: ImportEnd): Promise<Descriptor> {
@@ -81,7 +78,7 @@ async function layerOf(job: Job, file: {digest: Digest; size: number}, {forceCom
 }
 
 function fileOf({files}: KeptArchive, name: string): {digest: Digest; size: number} {
-	const file = files.get(name.replace(/^\.\//, ''));
+	const file = files.get(path.posix.normalize(name));
 	if (file === undefined) {
 		throw new KeelsonError('NOT_FOUND', `archive lacks ${JSON.stringify(name.slice(0, 200))}, which its manifest.json names: not found`);
 	}

@@ -1,5 +1,3 @@
-import {once} from 'node:events';
-import {pack, type Pack} from 'tar-stream';
 import type {ImageInfo} from '../../contracts/metadata/metadata.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import {digestAlgorithm, digestHex, type Digest} from '../../contracts/oci/digest.ts';
@@ -7,10 +5,13 @@ import {isForeignLayer, isIndex, isManifest, mediaTypes} from '../../contracts/o
 import {hostPlatform} from '../../contracts/oci/platform.ts';
 import type {ExportEnd, StoreEnd} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {ArchiveWriter} from './archive-writer.ts';
 import {choosePlatforms} from './choose-platforms.ts';
+import type {Job} from './job.ts';
 import {parseChildren} from './manifest.ts';
 import {readDocument} from './read-document.ts';
-import type {Job} from './transfer.ts';
+import {TreeWalk} from './tree-walk.ts';
+import {untilAborted} from './until-aborted.ts';
 
 interface Gathered {
 	/** Everything to be written, in the order of digests. */
@@ -24,23 +25,16 @@ interface Gathered {
  */
 export async function exportImages(job: Job, source: StoreEnd, destination: ExportEnd): Promise<readonly ImageInfo[]> {
 	job.report('Exporting');
+	if (source.extraReferences?.some(({isPrefix}) => isPrefix) === true) {
+		throw new KeelsonError('UNIMPLEMENTED', 'images to export cannot be named by a prefix');
+	}
 	const names = [source.name, ...(source.extraReferences ?? []).map(({name}) => name)].filter(name => name !== '');
 	if (names.length === 0) {
 		throw new KeelsonError('INVALID_ARGUMENT', 'no image to export was named');
 	}
 	const images = await Promise.all(names.map(async name => job.scope.images.get(name)));
 	const gathered = await gather(job, images, destination);
-	const archive = pack();
-	const sending = send(archive, destination);
-	try {
-		await write(job, archive, {images, gathered, destination});
-		archive.finalize();
-	} catch (error) {
-		archive.destroy(error instanceof Error ? error : new Error(String(error)));
-		await sending.catch(() => undefined);
-		throw error;
-	}
-	await sending;
+	await writeArchive(job, {images, gathered, destination});
 	job.report('Completed export');
 	return [];
 }
@@ -49,9 +43,9 @@ async function gather(job: Job, images: readonly ImageInfo[], {platforms = [], a
 	const wanted = allPlatforms ? [] : platforms.length === 0 ? [hostPlatform()] : platforms;
 	const blobs = new Map<Digest, Descriptor>();
 	const found: {name: string; config: Digest; layers: readonly Digest[]}[] = [];
-	const visit = async (descriptor: Descriptor, name: string): Promise<void> => {
+	const visit = async (descriptor: Descriptor, {name, depth, walk}: {name: string; depth: number; walk: TreeWalk}): Promise<void> => {
 		blobs.set(descriptor.digest, descriptor);
-		if (!isIndex(descriptor.mediaType) && !isManifest(descriptor.mediaType)) {
+		if ((!isIndex(descriptor.mediaType) && !isManifest(descriptor.mediaType)) || !walk.enter(descriptor, depth)) {
 			return;
 		}
 		const {config, layers, manifests} = parseChildren(await readDocument(job, descriptor), descriptor);
@@ -60,25 +54,27 @@ async function gather(job: Job, images: readonly ImageInfo[], {platforms = [], a
 		}
 		for (const child of [...choosePlatforms(manifests, {platforms: wanted, limit: 0}), ...config === undefined ? [] : [config], ...layers]) {
 			if (!skipNonDistributable || !isForeignLayer(child.mediaType)) {
-				await visit(child, name);
+				await visit(child, {name, walk, depth: depth + 1});
 			}
 		}
 	};
 	for (const {name, target} of images) {
-		await visit(target, name);
+		await visit(target, {name, walk: new TreeWalk(), depth: 0});
 	}
 	const isFirst = ({name}: {name: string}, index: number): boolean => found.findIndex(other => other.name === name) === index;
 	return {blobs: [...blobs.values()].toSorted((a, b) => a.digest < b.digest ? -1 : 1), images: found.filter(isFirst)};
 }
 
-async function write(job: Job, archive: Pack, {images, gathered, destination}: {images: readonly ImageInfo[]; gathered: Gathered; destination: ExportEnd}): Promise<void> {
+async function writeArchive(job: Job, {images, gathered, destination}: {images: readonly ImageInfo[]; gathered: Gathered; destination: ExportEnd}): Promise<void> {
+	const archive = new ArchiveWriter(async chunk => untilAborted(destination.write(chunk), job.request.signal));
 	for (const directory of ['blobs/', 'blobs/sha256/']) {
-		archive.entry({name: directory, type: 'directory', mode: 0o755, mtime: new Date(0)});
+		await archive.directory(directory);
 	}
-	for (const blob of gathered.blobs) {
-		await writeBlob(job, archive, blob);
+	for (const {digest} of gathered.blobs) {
+		await using reader = await job.scope.content.open(digest);
+		await archive.file(blobPath(digest), {mode: 0o444, size: reader.size, bytes: reader.read({signal: job.request.signal})});
 	}
-	writeJson(archive, 'index.json', {
+	await archive.json('index.json', {
 		schemaVersion: 2,
 		mediaType: mediaTypes.ociIndex,
 		manifests: await Promise.all(images.map(async ({name, target}) => ({
@@ -87,46 +83,16 @@ async function write(job: Job, archive: Pack, {images, gathered, destination}: {
 		}))),
 	});
 	if (destination.skipCompatibilityManifest !== true && gathered.images.length > 0) {
-		writeJson(archive, 'manifest.json', gathered.images.map(({name, config, layers}) => ({Config: blobPath(config), RepoTags: [name], Layers: layers.map(blobPath)})));
+		await archive.json('manifest.json', gathered.images.map(({name, config, layers}) => ({Config: blobPath(config), RepoTags: [name], Layers: layers.map(blobPath)})));
 	}
-	writeJson(archive, 'oci-layout', {imageLayoutVersion: '1.0.0'});
+	await archive.json('oci-layout', {imageLayoutVersion: '1.0.0'});
+	await archive.end();
 }
 
-async function writeBlob(job: Job, archive: Pack, blob: Descriptor): Promise<void> {
-	const {signal} = job.request;
-	await using reader = await job.scope.content.open(blob.digest);
-	const {promise, resolve, reject} = Promise.withResolvers<undefined>();
-	const entry = archive.entry({name: blobPath(blob.digest), mode: 0o444, mtime: new Date(0), size: reader.size}, error => {
-		if (error === undefined || error === null) {
-			resolve(undefined);
-		} else {
-			reject(error);
-		}
-	});
-	promise.catch(() => undefined);
-	for await (const chunk of reader.read({signal})) {
-		if (!entry.write(chunk)) {
-			await Promise.race([once(entry, 'drain'), promise]);
-		}
-	}
-	entry.end(undefined);
-	await promise;
-}
-
-/** Where the image came from: an import takes it over, so that a later push can mount its blobs. */
+/** Where the image came from, as containerd's exports say it too. */
 async function sourcesOf(job: Job, {digest}: Descriptor): Promise<Record<string, string>> {
 	const {labels} = await job.scope.content.info(digest);
 	return Object.fromEntries(Object.entries(labels).filter(([key]) => key.startsWith('containerd.io/distribution.source.')));
-}
-
-function writeJson(archive: Pack, name: string, value: unknown): void {
-	archive.entry({name, mode: 0o644, mtime: new Date(0)}, JSON.stringify(value));
-}
-
-async function send(archive: Pack, destination: ExportEnd): Promise<void> {
-	for await (const chunk of archive as AsyncIterable<Uint8Array>) {
-		await destination.write(chunk);
-	}
 }
 
 function blobPath(digest: Digest): string {

@@ -1,12 +1,10 @@
-import {randomUUID} from 'node:crypto';
-import path from 'node:path';
-import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import {isDigest, type Digest} from '../../contracts/oci/digest.ts';
 import type {ImportEnd} from '../../contracts/transfer/transfer.ts';
-import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
 import {readArchive, type ArchiveEntry} from './archive-reader.ts';
-import {documentBytesMax, refKey} from './manifest.ts';
-import type {Job} from './transfer.ts';
+import type {Job} from './job.ts';
+import {keepBytes} from './keep-bytes.ts';
+import {documentBytesMax} from './manifest.ts';
 
 /** What an archive held: its table of contents, and everything else in the content store. */
 export interface KeptArchive {
@@ -29,7 +27,7 @@ export async function keepArchive(job: Job, {bytes}: ImportEnd): Promise<KeptArc
 	let manifest: Buffer | undefined;
 	for await (const entry of readArchive(bytes, signal)) {
 		if (entry.kind === 'link') {
-			links.set(entry.name, path.posix.join(path.posix.dirname(entry.name), entry.target));
+			links.set(entry.name, entry.target);
 		} else if (entry.name === 'index.json') {
 			index = await readSmall(entry);
 		} else if (entry.name === 'manifest.json') {
@@ -50,32 +48,10 @@ export async function keepArchive(job: Job, {bytes}: ImportEnd): Promise<KeptArc
 }
 
 /** A blob's name is its digest, and is held to it; any other file gets the digest that it has. */
-async function keepFile(job: Job, entry: ArchiveEntry): Promise<Digest> {
-	const [, algorithm, hex] = /^blobs\/([^/]+)\/([^/]+)$/.exec(entry.name) ?? [];
+async function keepFile(job: Job, {name, size, bytes}: ArchiveEntry): Promise<Digest> {
+	const [, algorithm, hex] = /^blobs\/([^/]+)\/([^/]+)$/.exec(name) ?? [];
 	const named = `${algorithm}:${hex}`;
-	const expected = algorithm !== undefined && isDigest(named) ? named : undefined;
-	const {content} = job.scope;
-	const ref = expected === undefined ? `import-${randomUUID()}` : refKey({mediaType: '', digest: expected, size: entry.size} satisfies Descriptor);
-	try {
-		await using writer = await content.writer({ref, signal: job.request.signal, ...(expected === undefined ? {} : {expected})});
-		await writer.truncate(0);
-		for await (const chunk of entry.bytes) {
-			await writer.write(chunk);
-		}
-		return await writer.commit(expected === undefined ? {size: entry.size} : {size: entry.size, expected});
-	} catch (error) {
-		const present = isKeelsonError(error, 'ALREADY_EXISTS') ? expected ?? digestIn(error.message) : undefined;
-		if (present === undefined) {
-			throw error;
-		}
-		return present;
-	}
-}
-
-/** A commit that found the blob there already says which it was. */
-function digestIn(message: string): Digest | undefined {
-	const [found = ''] = /sha256:[0-9a-f]{64}/.exec(message) ?? [];
-	return isDigest(found) ? found : undefined;
+	return keepBytes(job, bytes, {size, ...(isDigest(named) ? {expected: named} : {})});
 }
 
 function follow(name: string, links: ReadonlyMap<string, string>, files: ReadonlyMap<string, {digest: Digest; size: number}>): {digest: Digest; size: number} | undefined {

@@ -1,6 +1,6 @@
 import {parseDescriptor, type Descriptor} from '../../contracts/oci/descriptor.ts';
 import {parseDigest, type Digest} from '../../contracts/oci/digest.ts';
-import {isConfig, isForeignLayer, isIndex, isLayer, isManifest} from '../../contracts/oci/media-type.ts';
+import {isConfig, isIndex, isLayer, isManifest} from '../../contracts/oci/media-type.ts';
 import type {Platform} from '../../contracts/oci/platform.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 
@@ -84,7 +84,7 @@ export function childLabels({config, layers, manifests}: Children, isHere: (dige
 	if (config !== undefined) {
 		add('config', config);
 	}
-	layers.filter(({mediaType}) => !isForeignLayer(mediaType)).forEach((layer, index) => {
+	layers.forEach((layer, index) => {
 		add(`l.${index}`, layer);
 	});
 	return labels;

@@ -1,50 +1,57 @@
 import type {Repository} from '../../contracts/fetch/fetch.ts';
 import type {ImageInfo} from '../../contracts/metadata/metadata.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
-import type {Labels} from '../../contracts/oci/labels.ts';
-import {isForeignLayer, isIndex, isManifest} from '../../contracts/oci/media-type.ts';
+import {isIndex, isManifest} from '../../contracts/oci/media-type.ts';
 import {parseReference} from '../../contracts/oci/reference.ts';
 import type {RegistryEnd, StoreEnd} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {choosePlatforms} from './choose-platforms.ts';
-import {forEachLimited} from './limit.ts';
+import type {Job} from './job.ts';
 import {childLabels, documentBytesMax, parseChildren, refKey, type Children} from './manifest.ts';
+import {pullLayers} from './pull-layers.ts';
 import {readDocument} from './read-document.ts';
 import {saveImage} from './save-image.ts';
 import {sourceLabel} from './source-label.ts';
 import {storeBlob} from './store-blob.ts';
-import type {Job} from './transfer.ts';
-import {unpackTargets, type LayerArrival} from './unpack-targets.ts';
-import {unpackImage} from './unpack.ts';
+import {TreeWalk} from './tree-walk.ts';
+import {checkUnpacks} from './unpack-targets.ts';
+
+/** One pull: what it needs beside the job. */
+export interface Pull {
+	readonly repository: Repository;
+	readonly destination: StoreEnd;
+	readonly walk: TreeWalk;
+}
 
 /**
  *     resolve ─► index ─► manifests ─► config, layers ─► (as layers arrive, in order) snapshots ─► the image's name
  */
 export async function pull(job: Job, source: RegistryEnd, destination: StoreEnd): Promise<readonly ImageInfo[]> {
-	const {signal} = job.request;
-	job.report(`Resolving from ${source.reference}`);
+	const {reference} = source;
+	const place = `OCI Registry (${reference})`;
+	checkUnpacks(job, destination);
+	job.report(`Resolving from ${place}`);
 	const {hostDirectory} = job.settings;
-	await using repository = await job.registry.resolve(source.reference, {...(hostDirectory === '' ? {} : {hostDirectory}), ...source.options, signal});
-	job.report('pulling image content');
-	job.report('resolved', refKey(repository.descriptor), {descriptor: repository.descriptor, total: repository.descriptor.size});
-	const manifests = await pullTree(job, {repository, destination}, repository.descriptor, []);
+	await using repository = await job.registry.resolve(reference, {...(hostDirectory === '' ? {} : {hostDirectory}), ...source.options, signal: job.request.signal});
+	const {descriptor: target} = repository;
+	job.report(`Pulling from ${place}`);
+	job.report('fetching image content', reference, {descriptor: target});
+	const manifests = await pullTree(job, {repository, destination, walk: new TreeWalk()}, target, [reference]);
 	if (manifests === 0) {
-		throw new KeelsonError('NOT_FOUND', `image ${source.reference} has no manifest for the platform that was asked for: not found`);
+		throw new KeelsonError('NOT_FOUND', `image ${reference} has no manifest for the platform that was asked for: not found`);
 	}
-	const image = await saveImage(job, {name: destination.name === '' ? source.reference : destination.name, labels: destination.labels ?? {}, target: repository.descriptor});
+	const image = await saveImage(job, {name: destination.name === '' ? reference : destination.name, labels: destination.labels ?? {}, target});
 	job.report('saved', image.name, {descriptor: image.target});
-	job.report(`Completed pull from ${source.reference}`);
+	job.report(`Completed pull from ${place}`);
 	return [image];
 }
 
-interface Pull {
-	readonly repository: Repository;
-	readonly destination: StoreEnd;
-}
-
 /** Resolves to the number of image manifests that came with all they need. */
-async function pullTree(job: Job, pulling: Pull, descriptor: Descriptor, parents: readonly string[]): Promise<number> {
-	const {destination} = pulling;
+async function pullTree(job: Job, pulling: Pull, descriptor: Descriptor, parents: readonly string[], depth = 0): Promise<number> {
+	const {destination, walk} = pulling;
+	if (!walk.enter(descriptor, depth)) {
+		return 0;
+	}
 	const children = await pullDocument(job, pulling, descriptor, parents);
 	const below = [refKey(descriptor)];
 	if (!isIndex(descriptor.mediaType)) {
@@ -54,17 +61,29 @@ async function pullTree(job: Job, pulling: Pull, descriptor: Descriptor, parents
 	const wanted = choosePlatforms(children.manifests, {platforms: destination.platforms ?? [], limit: destination.manifestLimit ?? 0});
 	if (destination.allMetadata === true) {
 		for (const other of children.manifests.filter(manifest => !wanted.includes(manifest))) {
-			const {config} = await pullDocument(job, pulling, other, below);
-			if (config !== undefined) {
-				await pullBlob(job, pulling, config, {parents: [refKey(other)], signal: job.request.signal});
-			}
+			await pullMetadata(job, pulling, other, below, depth + 1);
 		}
 	}
 	let count = 0;
 	for (const manifest of wanted) {
-		count += await pullTree(job, pulling, manifest, below);
+		count += await pullTree(job, pulling, manifest, below, depth + 1);
 	}
 	return count;
+}
+
+/** The documents of what is not wanted as a whole. */
+async function pullMetadata(job: Job, pulling: Pull, descriptor: Descriptor, parents: readonly string[], depth: number): Promise<void> {
+	if (!pulling.walk.enter(descriptor, depth)) {
+		return;
+	}
+	const {config, manifests} = await pullDocument(job, pulling, descriptor, parents);
+	if (config !== undefined) {
+		announce(job, [config], [refKey(descriptor)]);
+		await pullBlob(job, pulling, config, [refKey(descriptor)]);
+	}
+	for (const manifest of manifests) {
+		await pullMetadata(job, pulling, manifest, [refKey(descriptor)], depth + 1);
+	}
 }
 
 /** A manifest or an index: fetched whole, kept with labels that name its children. */
@@ -76,7 +95,8 @@ async function pullDocument(job: Job, pulling: Pull, descriptor: Descriptor, par
 	if (size > documentBytesMax) {
 		throw new KeelsonError('RESOURCE_EXHAUSTED', `manifest ${digest} has ${size} bytes, at most ${documentBytesMax} are read`);
 	}
-	await pullBlob(job, pulling, descriptor, {parents, signal: job.request.signal});
+	announce(job, [descriptor], parents);
+	await pullBlob(job, pulling, descriptor, parents);
 	const children = parseChildren(await readDocument(job, descriptor), descriptor);
 	const labels = childLabels(children);
 	if (Object.keys(labels).length > 0) {
@@ -87,52 +107,29 @@ async function pullDocument(job: Job, pulling: Pull, descriptor: Descriptor, par
 
 async function pullImage(job: Job, pulling: Pull, {descriptor, children, below}: {descriptor: Descriptor; children: Children; below: readonly string[]}): Promise<void> {
 	const {config, layers} = children;
+	announce(job, [...config === undefined ? [] : [config], ...layers], below);
 	if (config !== undefined) {
-		await pullBlob(job, pulling, config, {parents: below, signal: job.request.signal});
-	}
-	const arrivals = new Map<string, PromiseWithResolvers<void>>(layers.map(({digest}) => [digest, Promise.withResolvers<void>()]));
-	for (const {promise} of arrivals.values()) {
-		promise.catch(() => undefined);
-	}
-	const arrival: LayerArrival = async ({digest}) => arrivals.get(digest)?.promise;
-	const unpacking = unpackAll(job, pulling, {descriptor, children, arrival});
-	unpacking.catch(() => undefined);
-	try {
-		await forEachLimited(uniqueLayers(layers), {concurrency: job.settings.concurrentDownloads, signal: job.request.signal}, async (layer, signal) => {
-			await pullBlob(job, pulling, layer, {parents: below, signal});
-			arrivals.get(layer.digest)?.resolve();
-		});
-	} catch (error) {
-		for (const {reject} of arrivals.values()) {
-			reject(error);
+		if (config.size > documentBytesMax) {
+			throw new KeelsonError('RESOURCE_EXHAUSTED', `config ${config.digest} has ${config.size} bytes, at most ${documentBytesMax} are read`);
 		}
-		await unpacking.catch(() => undefined);
-		throw error;
+		await pullBlob(job, pulling, config, below);
 	}
-	await unpacking;
+	await pullLayers(job, {destination: pulling.destination, descriptor, children}, async (part, layer) => pullBlob(part, pulling, layer, below));
 }
 
-async function unpackAll(job: Job, {destination}: Pull, {descriptor, children, arrival}: {descriptor: Descriptor; children: Children; arrival: LayerArrival}): Promise<void> {
-	for (const target of await unpackTargets(job, destination, {descriptor, children})) {
-		await unpackImage(job, target, {children, arrival, parents: [refKey(descriptor)]});
+function announce(job: Job, descriptors: readonly Descriptor[], parents: readonly string[]): void {
+	for (const descriptor of descriptors) {
+		job.report('waiting', refKey(descriptor), {parents, descriptor, total: descriptor.size});
 	}
 }
 
-async function pullBlob(job: Job, {repository}: Pull, descriptor: Descriptor, {parents, signal}: {parents: readonly string[]; signal: AbortSignal}): Promise<void> {
+async function pullBlob(job: Job, {repository}: Pull, descriptor: Descriptor, parents: readonly string[]): Promise<void> {
+	const {signal} = job.request;
 	await storeBlob(job, descriptor, {
-		labels: sourceLabels(repository),
+		// A later push to the same registry can mount it from there.
+		labels: {[sourceLabel(repository.name)]: parseReference(repository.name).repository},
 		parents,
 		signal,
 		open: (offset, inner) => repository.open(descriptor, {offset, signal: inner}),
 	});
-}
-
-/** Where a blob came from: a later push to the same registry can mount it. */
-function sourceLabels({name}: Repository): Labels {
-	return {[sourceLabel(name)]: parseReference(name).repository};
-}
-
-/** A layer that an image has twice is fetched once; foreign ones are fetched only where they can be. */
-function uniqueLayers(layers: readonly Descriptor[]): readonly Descriptor[] {
-	return [...new Map(layers.map(layer => [layer.digest, layer])).values()].filter(({mediaType}) => !isForeignLayer(mediaType));
 }

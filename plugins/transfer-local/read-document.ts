@@ -1,7 +1,7 @@
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {documentBytesMax} from './manifest.ts';
-import type {Job} from './transfer.ts';
+import type {Job} from './job.ts';
 
 /** A small document of the store, whole. Rejects with NOT_FOUND, and with RESOURCE_EXHAUSTED when it is not small. */
 export async function readDocument(job: Job, {digest}: Pick<Descriptor, 'digest'>): Promise<Buffer> {

@@ -1,6 +1,6 @@
 import type {ImageInfo, ImageRecord} from '../../contracts/metadata/metadata.ts';
 import {isKeelsonError} from '../../kernel/errors.ts';
-import type {Job} from './transfer.ts';
+import type {Job} from './job.ts';
 
 /** Gives an image its name, new or moved. */
 export async function saveImage(job: Job, image: ImageRecord): Promise<ImageInfo> {

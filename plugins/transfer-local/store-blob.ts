@@ -3,12 +3,15 @@ import type {ContentWriter} from '../../contracts/content/content.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import type {Labels} from '../../contracts/oci/labels.ts';
 import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
+import type {Job} from './job.ts';
+import {abandon} from './keep-bytes.ts';
 import {refKey} from './manifest.ts';
-import type {Job} from './transfer.ts';
+import {addSources} from './source-label.ts';
 
 interface Options {
 	/** The blob's bytes from an offset on; called again where they broke off. */
 	open(offset: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+	/** Where they come from. */
 	readonly labels: Labels;
 	readonly signal: AbortSignal;
 	readonly parents?: readonly string[];
@@ -24,60 +27,83 @@ const LOCK_POLL_MS = 100;
 export async function storeBlob(job: Job, descriptor: Descriptor, options: Options): Promise<void> {
 	const name = refKey(descriptor);
 	const {parents = [], signal} = options;
-	const details = {parents, total: descriptor.size, descriptor};
+	const details = {parents, total: descriptor.size, progress: descriptor.size, descriptor};
 	await job.locks.run(`${job.scope.namespace} ${descriptor.digest}`, signal, async () => {
-		await using writer = await openWriter(job, descriptor, signal);
-		if (writer === undefined) {
-			await addLabels(job, descriptor, options.labels);
-			job.report('already exists', name, {...details, progress: descriptor.size});
-			return;
-		}
-		const resumedAt = writer.status().offset;
 		try {
-			await copy(job, {descriptor, writer, options});
-			await commit(writer, descriptor, options.labels);
+			await using writer = await openWriter(job, descriptor, signal);
+			if (writer === undefined) {
+				await addSources(job, descriptor.digest, options.labels);
+				job.report('already exists', name, details);
+				return;
+			}
+			await fill(job, {descriptor, writer, options});
 		} catch (error) {
-			if (!isKeelsonError(error, 'FAILED_PRECONDITION')) {
-				throw error;
+			if (isKeelsonError(error, 'FAILED_PRECONDITION')) {
+				await abandon(job, name);
 			}
-			await writer.truncate(0);
-			if (resumedAt === 0) {
-				throw error;
-			}
-			// What an earlier attempt left was not what it seemed.
-			await copy(job, {descriptor, writer, options});
-			await commit(writer, descriptor, options.labels);
+			throw error;
 		}
-		job.report('complete', name, {...details, progress: descriptor.size});
+		job.report('complete', name, details);
 	});
 }
 
-/** Undefined when the blob is here. Waits for another writer of the same blob (a client of the content service) to end. */
+/** Undefined when the blob is here, which the job's lease then protects. Waits for another writer of the same blob (a client of the content service) to end. */
 async function openWriter(job: Job, descriptor: Descriptor, signal: AbortSignal): Promise<ContentWriter | undefined> {
-	for (;;) {
+	const ref = refKey(descriptor);
+	for (let hasAbandoned = false; ;) {
 		try {
-			return await job.scope.content.writer({ref: refKey(descriptor), expected: descriptor.digest, total: descriptor.size, signal});
+			return await job.scope.content.writer({ref, expected: descriptor.digest, total: descriptor.size, signal});
 		} catch (error) {
 			if (isKeelsonError(error, 'ALREADY_EXISTS')) {
 				return undefined;
 			}
-			if (!isKeelsonError(error, 'UNAVAILABLE')) {
+			if (isKeelsonError(error, 'FAILED_PRECONDITION') && !hasAbandoned) {
+				// Begun earlier for a descriptor that said another size: its bytes are worth nothing.
+				hasAbandoned = true;
+				await abandon(job, ref);
+			} else if (isKeelsonError(error, 'UNAVAILABLE')) {
+				await delay(LOCK_POLL_MS, undefined, {signal});
+			} else {
 				throw error;
 			}
-			await delay(LOCK_POLL_MS, undefined, {signal});
 		}
 	}
 }
 
-async function copy(job: Job, {descriptor, writer, options: {open, parents = [], signal}}: {descriptor: Descriptor; writer: ContentWriter; options: Options}): Promise<void> {
+interface Filling {
+	readonly descriptor: Descriptor;
+	readonly writer: ContentWriter;
+	readonly options: Options;
+}
+
+/** Bytes that were put together of several answers, or of an earlier attempt, and are wrong as a whole are asked for once more from the start. */
+async function fill(job: Job, filling: Filling): Promise<void> {
+	const {writer, descriptor, options} = filling;
+	let isPieced = writer.status().offset > 0;
+	for (let isAgain = false; ; isAgain = true) {
+		try {
+			isPieced = await copy(job, filling) || isPieced;
+			await commit(writer, descriptor, options.labels);
+			return;
+		} catch (error) {
+			if (!isKeelsonError(error, 'FAILED_PRECONDITION') || !isPieced || isAgain) {
+				throw error;
+			}
+			await writer.truncate(0);
+		}
+	}
+}
+
+/** True when it took more than one answer. */
+async function copy(job: Job, {descriptor, writer, options: {open, parents = [], signal}}: Filling): Promise<boolean> {
 	const name = refKey(descriptor);
 	const {size, digest} = descriptor;
-	if (writer.status().offset === size && size > 0) {
-		return;
-	}
 	let fruitless = 0;
-	for (;;) {
+	for (let answers = 0; ; answers++) {
 		const before = writer.status().offset;
+		if (before === size && (size > 0 || answers > 0)) {
+			return answers > 1;
+		}
 		try {
 			for await (const chunk of open(before, signal)) {
 				if (writer.status().offset + chunk.length > size) {
@@ -89,8 +115,10 @@ async function copy(job: Job, {descriptor, writer, options: {open, parents = [],
 			if (writer.status().offset < size) {
 				throw new KeelsonError('UNAVAILABLE', `${digest} ended after ${writer.status().offset} of ${size} bytes`);
 			}
-			return;
 		} catch (error) {
+			if (isKeelsonError(error, 'OUT_OF_RANGE')) {
+				throw new KeelsonError('FAILED_PRECONDITION', `${digest} has less than the ${size} bytes that its descriptor says`, {cause: error});
+			}
 			fruitless = writer.status().offset > before ? 0 : fruitless + 1;
 			if (!isKeelsonError(error, 'UNAVAILABLE') || signal.aborted || fruitless >= FRUITLESS_ATTEMPTS) {
 				throw error;
@@ -107,12 +135,5 @@ async function commit(writer: ContentWriter, {digest, size}: Descriptor, labels:
 		if (!isKeelsonError(error, 'ALREADY_EXISTS')) {
 			throw error;
 		}
-	}
-}
-
-async function addLabels(job: Job, {digest}: Descriptor, labels: Labels): Promise<void> {
-	const names = Object.keys(labels);
-	if (names.length > 0) {
-		await job.scope.content.update(digest, labels, names.map(name => `labels.${name}`));
 	}
 }

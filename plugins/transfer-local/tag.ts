@@ -1,7 +1,7 @@
 import type {ImageInfo} from '../../contracts/metadata/metadata.ts';
 import type {StoreEnd} from '../../contracts/transfer/transfer.ts';
 import {saveImage} from './save-image.ts';
-import type {Job} from './transfer.ts';
+import type {Job} from './job.ts';
 
 /** Another name for an image that is here. */
 export async function tag(job: Job, source: StoreEnd, destination: StoreEnd): Promise<readonly ImageInfo[]> {

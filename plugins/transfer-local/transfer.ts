@@ -1,40 +1,15 @@
 import {randomUUID} from 'node:crypto';
-import type {Differ} from '../../contracts/diff/diff.ts';
-import type {Registry} from '../../contracts/fetch/fetch.ts';
-import type {ImageInfo, Metadata, Scope} from '../../contracts/metadata/metadata.ts';
-import type {Platform} from '../../contracts/oci/platform.ts';
-import type {Transfer, TransferRequest} from '../../contracts/transfer/transfer.ts';
-import {KeelsonError} from '../../kernel/errors.ts';
+import type {ImageInfo, LeaseStore, Scope} from '../../contracts/metadata/metadata.ts';
+import type {ExportEnd, ImportEnd, Transfer, TransferRequest} from '../../contracts/transfer/transfer.ts';
+import {KeelsonError, isKeelsonError, type ErrorCode} from '../../kernel/errors.ts';
 import {exportImages} from './export.ts';
 import {importArchive} from './import.ts';
+import type {Job, Services, Settings} from './job.ts';
 import {KeyedMutex} from './keyed-mutex.ts';
 import {pull} from './pull.ts';
 import {push} from './push.ts';
 import {tag} from './tag.ts';
-
-export interface Services {
-	readonly registry: Registry;
-	readonly metadata: Metadata;
-	readonly differs: ReadonlyMap<string, Differ>;
-}
-
-export interface Settings {
-	readonly concurrentDownloads: number;
-	readonly concurrentUploads: number;
-	readonly hostDirectory: string;
-	readonly checksPlatform: boolean;
-	readonly unpack: readonly {readonly platform?: Platform; readonly snapshotter: string; readonly differ: string}[];
-}
-
-/** One transfer under way: everything its steps need, and nothing that outlives it but the locks. */
-export interface Job extends Services {
-	readonly request: TransferRequest;
-	readonly settings: Settings;
-	readonly scope: Scope;
-	/** Work on the same blob or layer is done once, by whoever comes first. */
-	readonly locks: KeyedMutex;
-	report(event: string, name?: string, details?: Partial<Omit<Parameters<NonNullable<TransferRequest['progress']>>[0], 'event' | 'name'>>): void;
-}
+import {untilAborted} from './until-aborted.ts';
 
 const LEASE_HOURS = 24;
 
@@ -49,31 +24,37 @@ export class LocalTransfer implements Transfer {
 	}
 
 	async transfer(request: TransferRequest): Promise<readonly ImageInfo[]> {
-		const {source, destination} = request;
-		if (source.kind === 'import' && destination.kind === 'export') {
-			for await (const chunk of source.bytes) {
-				await destination.write(chunk);
-			}
-			return [];
+		const {signal} = request;
+		try {
+			signal.throwIfAborted();
+			return await this.#transfer(request);
+		} catch (error) {
+			// What an abort made fail is of no interest, but why it was aborted.
+			throw signal.aborted ? KeelsonError.from(signal.reason, 'CANCELLED') : KeelsonError.from(error);
 		}
-		return this.#leased(request, async job => {
-			if (source.kind === 'registry' && destination.kind === 'store') {
-				return pull(job, source, destination);
-			}
-			if (source.kind === 'store' && destination.kind === 'registry') {
-				return push(job, source, destination);
-			}
-			if (source.kind === 'import' && destination.kind === 'store') {
-				return importArchive(job, source, destination);
-			}
-			if (source.kind === 'store' && destination.kind === 'export') {
-				return exportImages(job, source, destination);
-			}
-			if (source.kind === 'store' && destination.kind === 'store') {
-				return tag(job, source, destination);
-			}
-			throw new KeelsonError('UNIMPLEMENTED', `cannot transfer from ${source.kind} to ${destination.kind}`);
-		});
+	}
+
+	async #transfer(request: TransferRequest): Promise<readonly ImageInfo[]> {
+		const {source, destination} = request;
+		if (source.kind === 'registry' && destination.kind === 'store') {
+			return this.#leased(request, async job => pull(job, source, destination));
+		}
+		if (source.kind === 'store' && destination.kind === 'registry') {
+			return this.#leased(request, async job => push(job, source, destination));
+		}
+		if (source.kind === 'import' && destination.kind === 'store') {
+			return this.#leased(request, async job => importArchive(job, source, destination));
+		}
+		if (source.kind === 'store' && destination.kind === 'export') {
+			return this.#leased(request, async job => exportImages(job, source, destination));
+		}
+		if (source.kind === 'store' && destination.kind === 'store') {
+			return this.#leased(request, async job => tag(job, source, destination));
+		}
+		if (source.kind === 'import' && destination.kind === 'export') {
+			return echo(source, destination, request.signal);
+		}
+		throw new KeelsonError('UNIMPLEMENTED', `cannot transfer from ${source.kind} to ${destination.kind}`);
 	}
 
 	/** What a transfer makes is protected until its image names it: by the client's lease, or by one that ends with the transfer. */
@@ -81,23 +62,27 @@ export class LocalTransfer implements Transfer {
 		const {namespace, lease} = request;
 		const {metadata} = this.#services;
 		if (lease !== undefined) {
-			return work(this.#job(request, metadata.scope({namespace, lease})));
+			return work(this.#job(request, lease));
 		}
-		const {leases} = metadata.scope({namespace});
+		const scope = metadata.scope({namespace});
+		const {leases} = scope;
 		const expiry = new Date(Date.now() + LEASE_HOURS * 3600_000);
 		const own = await leases.create({id: `transfer-${randomUUID()}`, labels: {'containerd.io/gc.expire': expiry.toISOString()}});
+		await using ending = new AsyncDisposableStack();
+		ending.defer(async () => endLease(leases, own.id));
 		try {
-			return await work(this.#job(request, metadata.scope({namespace, lease: own.id})));
-		} finally {
-			await leases.delete(own.id);
+			return await work(this.#job(request, own.id));
+		} catch (error) {
+			await abandonIngests(scope, own.id);
+			throw error;
 		}
 	}
 
-	#job(request: TransferRequest, scope: Scope): Job {
+	#job(request: TransferRequest, lease: string): Job {
 		return {
 			...this.#services,
 			request,
-			scope,
+			scope: this.#services.metadata.scope({namespace: request.namespace, lease}),
 			settings: this.#settings,
 			locks: this.#locks,
 			report(event, name = '', details = {}) {
@@ -105,4 +90,35 @@ export class LocalTransfer implements Transfer {
 			},
 		};
 	}
+}
+
+/** Nobody is there to go on with them: what a client's lease protects stays, ours ends. */
+async function abandonIngests({content, leases}: Scope, lease: string): Promise<void> {
+	const resources = await leases.resources(lease).catch(unless('NOT_FOUND'));
+	for (const {id} of resources?.filter(({type}) => type === 'ingests') ?? []) {
+		// Committed or gone, or another transfer writes it now.
+		await content.abort(id).catch(unless('NOT_FOUND', 'UNAVAILABLE'));
+	}
+}
+
+function unless(...codes: readonly ErrorCode[]): (error: unknown) => undefined {
+	return error => {
+		if (!codes.some(code => isKeelsonError(error, code))) {
+			throw KeelsonError.from(error);
+		}
+	};
+}
+
+async function endLease(leases: LeaseStore, id: string): Promise<void> {
+	// It may have expired, or somebody else removed it.
+	await leases.delete(id).catch(unless('NOT_FOUND'));
+}
+
+/** An archive comes and goes as it is. */
+async function echo({bytes}: ImportEnd, destination: ExportEnd, signal: AbortSignal): Promise<readonly ImageInfo[]> {
+	const iterator = bytes[Symbol.asyncIterator]();
+	for (let next = await untilAborted(iterator.next(), signal); next.done !== true; next = await untilAborted(iterator.next(), signal)) {
+		await untilAborted(destination.write(next.value), signal);
+	}
+	return [];
 }

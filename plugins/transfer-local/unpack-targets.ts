@@ -1,14 +1,15 @@
 import type {Differ} from '../../contracts/diff/diff.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
+import {isConfig} from '../../contracts/oci/media-type.ts';
 import {formatPlatform, hostPlatform, platformDistance, type Platform} from '../../contracts/oci/platform.ts';
 import type {Snapshotter} from '../../contracts/snapshot/snapshot.ts';
 import type {StoreEnd, UnpackTarget} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {parseConfig, type Children} from './manifest.ts';
 import {readDocument} from './read-document.ts';
-import type {Job} from './transfer.ts';
+import type {Job} from './job.ts';
 
-/** Resolves once a layer is in the content store. */
+/** Resolves once a layer is in the content store; rejects when it will not come, or the job ends. */
 export type LayerArrival = (layer: Descriptor) => Promise<void>;
 
 /** Where an image is unpacked to, and by what. */
@@ -18,9 +19,18 @@ export interface Unpacking {
 	readonly differ: Differ;
 }
 
-/** Those of the destination's targets that this image's platform matches. Rejects with NOT_FOUND for a snapshotter or differ that is not loaded. */
+/** Throws INVALID_ARGUMENT for a target's snapshotter that is not loaded: before anything is fetched for it. */
+export function checkUnpacks({scope}: Job, {unpacks = []}: StoreEnd): void {
+	for (const {snapshotter = ''} of unpacks) {
+		if (snapshotter !== '') {
+			scope.snapshotter(snapshotter);
+		}
+	}
+}
+
+/** Those of the destination's targets that this image's platform matches; none for what is no image (an artifact). Rejects with NOT_FOUND for a snapshotter or differ that is not loaded. */
 export async function unpackTargets(job: Job, {unpacks = []}: StoreEnd, {descriptor, children: {config}}: {descriptor: Descriptor; children: Children}): Promise<readonly Unpacking[]> {
-	if (unpacks.length === 0 || config === undefined) {
+	if (unpacks.length === 0 || config === undefined || !isConfig(config.mediaType)) {
 		return [];
 	}
 	const platform = descriptor.platform ?? parseConfig(await readDocument(job, config), config.digest).platform;

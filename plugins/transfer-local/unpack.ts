@@ -4,7 +4,7 @@ import type {Digest} from '../../contracts/oci/digest.ts';
 import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
 import {parseConfig, refKey, type Children} from './manifest.ts';
 import {readDocument} from './read-document.ts';
-import type {Job} from './transfer.ts';
+import type {Job} from './job.ts';
 import type {LayerArrival, Unpacking} from './unpack-targets.ts';
 
 interface Image {
@@ -32,6 +32,9 @@ export async function unpackImage(job: Job, unpacking: Unpacking, {children: {co
 	if (diffIds.length !== layers.length) {
 		throw new KeelsonError('INVALID_ARGUMENT', `config ${config.digest} has ${diffIds.length} diff ids, its manifest has ${layers.length} layers`);
 	}
+	if (layers.length === 0) {
+		return;
+	}
 	let parent: Digest | '' = '';
 	for (const [index, descriptor] of layers.entries()) {
 		const diffId = diffIds[index] as Digest;
@@ -48,6 +51,7 @@ async function unpackLayer(job: Job, unpacking: Unpacking, layer: Layer): Promis
 	const {snapshotter, snapshotterName} = unpacking;
 	const {signal} = job.request;
 	await job.locks.run(`${job.scope.namespace} ${snapshotterName} ${layer.chainId}`, signal, async () => {
+		await protect(job, snapshotterName, layer.chainId);
 		if (await exists(unpacking, layer.chainId)) {
 			return;
 		}
@@ -60,12 +64,24 @@ async function unpackLayer(job: Job, unpacking: Unpacking, layer: Layer): Promis
 			await apply(job, unpacking, layer, mounts);
 			await snapshotter.commit(layer.chainId, key, {labels: {'containerd.io/snapshot.ref': layer.chainId}, signal});
 		} catch (error) {
-			await snapshotter.remove(key).catch(() => undefined);
+			await removeTemporary(unpacking, key);
 			if (!isKeelsonError(error, 'ALREADY_EXISTS')) {
 				throw error;
 			}
 		}
 	});
+}
+
+/** The failure that led here is the one to be told; what cannot be removed now is collected once the lease is gone. */
+async function removeTemporary({snapshotter}: Unpacking, key: string): Promise<void> {
+	await snapshotter.remove(key).catch(() => undefined);
+}
+
+/** Whoever else made the snapshot may let it go at any time; the image's own reference to it stands only at the end. */
+async function protect({scope: {leases, lease}}: Job, snapshotterName: string, chainId: Digest): Promise<void> {
+	if (lease !== undefined) {
+		await leases.add(lease, {type: `snapshots/${snapshotterName}`, id: chainId});
+	}
 }
 
 /** Undefined when the snapshotter has the layer after all (a remote one may, without having been told its bytes). */
@@ -91,7 +107,7 @@ async function apply(job: Job, {differ}: Unpacking, {descriptor, diffId, parents
 		descriptor,
 		...(file === undefined ? {} : {file}),
 		read: own => reader.read({signal: own ?? signal}),
-	}, mounts, {signal});
+	}, mounts, {signal, namespace: job.scope.namespace});
 	if (applied.digest !== diffId) {
 		throw new KeelsonError('FAILED_PRECONDITION', `layer ${descriptor.digest} unpacks to ${applied.digest}, its config says ${diffId}`);
 	}
