@@ -10,3 +10,4 @@ export {ociRuntimeSuite, type RuntimeStage} from './oci-runtime/oci-runtime.suit
 export {snapshotSuite, type SnapshotterSubject, type SnapshotterSupports} from './snapshot/snapshot.suite.ts';
 export {streamSuite, type StreamSubject} from './stream/stream.suite.ts';
 export {taskSuite, type SpecChange, type TaskStage, type TaskSubject} from './task/task.suite.ts';
+export {transferSuite, type TransferHouse, type TransferSubject} from './transfer/transfer.suite.ts';
