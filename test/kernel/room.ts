@@ -85,9 +85,9 @@ export class Daemon implements AsyncDisposable {
 		return this.#child.pid as number;
 	}
 
-	/** Resolves once the output has it; rejects, with the output, after 20 s or at the daemon's end. */
+	/** Resolves once the output has it; rejects, with the output, after 60 s or at the daemon's end. */
 	async prints(text: string): Promise<void> {
-		const end = Date.now() + 20_000;
+		const end = Date.now() + 60_000;
 		while (!this.output.includes(text)) {
 			if (Date.now() > end || this.#child.exitCode !== null) {
 				throw new Error(`keelsond did not print ${text}, but:\n${this.output}`);
