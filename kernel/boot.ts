@@ -59,7 +59,6 @@ class Kernel implements Running {
 	readonly #log: Logger;
 	readonly #facts: DaemonFacts;
 	readonly #services = emptyContainer();
-	readonly #parent = emptyContainer();
 	readonly #started: Started[] = [];
 	readonly #stopping = new AbortController();
 	#stopped: Promise<void> | undefined;
@@ -152,7 +151,7 @@ class Kernel implements Running {
 		const {id, initTimeoutMs = INIT_TIMEOUT_MS} = plugin;
 		const {root, state} = this.#options.config.daemon;
 		const lifetime = new AsyncDisposableStack();
-		const own = this.#parent.createChildContainer();
+		const own = emptyContainer();
 		const late = new AbortController();
 		this.#started.push({id, stop: async () => {
 			await lifetime.disposeAsync();

@@ -14,9 +14,10 @@ import {SnapshotProxy} from './snapshot-proxy.ts';
  * The namespace in which snapshotters and content stores are asked, whoever the caller is, unlike containerd's proxies, which pass on the caller's.
  * What they keep is kept for all our namespaces in one: metadata gives each snapshot a key of its own (`namespace/number/name`), lets namespaces
  * share blobs, and collects by listing everything. A peer that tells namespaces apart would hide from that what it was given in another. A differ
- * keeps nothing, and reads and writes content as the caller sees it: it is asked in the caller's.
+ * keeps nothing, and reads and writes content as the caller sees it: it is asked in the caller's. Not `default`, which a peer's own clients use:
+ * what our collector finds and does not know, it removes.
  */
-const HEADERS = {'containerd-namespace': 'default'};
+const HEADERS = {'containerd-namespace': 'keelson'};
 
 const entry = z.looseObject({
 	type: z.enum(['snapshot', 'content', 'diff'], {error: ({input}) => `is ${JSON.stringify(input)}, expected "snapshot", "content" or "diff"`}),

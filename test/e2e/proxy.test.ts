@@ -41,7 +41,7 @@ test.serial('images are unpacked into a snapshotter of another process, and cont
 			t.is(here.length, 2);
 			t.true(here.includes('stays'));
 
-			const there = (await remote.ctr('1.6', 'default').rows('snapshots', '--snapshotter', 'native', 'ls')).map(([key = '']) => key);
+			const there = (await remote.ctr('1.6', 'keelson').rows('snapshots', '--snapshotter', 'native', 'ls')).map(([key = '']) => key);
 			for (const key of here) {
 				t.true(there.some(far => far.startsWith(`${ctr.namespace}/`) && far.endsWith(`/${key}`)), `the peer keeps ${key} under a key of its own`);
 			}
@@ -50,7 +50,7 @@ test.serial('images are unpacked into a snapshotter of another process, and cont
 			await ctr.ok('images', 'rm', '--sync', images.busybox);
 			t.deepEqual(await ctr.rows('snapshots', '--snapshotter', 'native', 'ls'), []);
 		}
-		t.deepEqual(await remote.ctr('1.6', 'default').rows('snapshots', '--snapshotter', 'native', 'ls'), [], 'what is collected here goes there');
+		t.deepEqual(await remote.ctr('1.6', 'keelson').rows('snapshots', '--snapshotter', 'native', 'ls'), [], 'what is collected here goes there');
 		t.deepEqual([await daemon.stop(), await daemon.leftovers()], [true, []]);
 	});
 });
