@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto';
-import {mkdir, mkdtemp} from 'node:fs/promises';
+import {mkdir, mkdtemp, readFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {command} from './command.ts';
@@ -134,12 +134,15 @@ export class Daemon implements AsyncDisposable {
 		return await this.#service?.log() ?? '';
 	}
 
-	/** What is still there of containers: each a line that names it. The daemon itself does not count. */
+	/** What is still there of containers: each a line that names it. The daemon itself does not count, nor, while it runs, a spare shim that holds nothing. */
 	async leftovers(): Promise<string[]> {
 		const {mounts, processes, cgroups} = await tracesOf(this.places.directory, this.#namespaces);
+		const isSpare = async (pid: number, what: string): Promise<boolean> => this.#service?.isRunning === true && what.includes('containerd-shim-keelson-v2')
+			&& await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '') === '';
+		const others = await Promise.all(processes.map(async ({pid, what}) => pid === this.pid || await isSpare(pid, what) ? [] : [what]));
 		return [
 			...mounts.map(point => `mount ${point}`),
-			...processes.filter(({pid}) => pid !== this.pid).map(({what}) => `process ${what}`),
+			...others.flat().map(what => `process ${what}`),
 			...cgroups.map(directory => `cgroup ${directory}`),
 		];
 	}

@@ -103,27 +103,47 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 		t.timeout(options.timeoutMs ?? 120_000);
 		const {daemon, registry, images, ctr} = await prepare(target, release);
 		const key = `${title} ${release}`;
-		const mine: Array<readonly [label: string, value: unknown]> = [];
-		const theirs = seen.get(key);
 		const fresh = () => ctr.in(daemon.namespace(`e2e-${purpose}`));
-		const same = (label: string, value: unknown) => {
-			const replacements = {[daemon.places.directory]: 'DIRECTORY', [ctr.namespace]: 'NAMESPACE'};
-			mine.push([label, normalise(value, replacements)]);
-			if (daemon.kind === 'containerd' || theirs === undefined) {
-				t.pass();
-			} else {
-				t.deepEqual(mine.at(-1), theirs[mine.length - 1], `keelson shows here what containerd ${release} shows`);
+		const scene = (inner: ExecutionContext, mine: Array<readonly [label: string, value: unknown]>): Scene => ({
+			t: inner, daemon, ctr, images, registry, fresh,
+			same(label, value) {
+				const replacements = {[daemon.places.directory]: 'DIRECTORY', [ctr.namespace]: 'NAMESPACE'};
+				mine.push([label, normalise(value, replacements)]);
+				const theirs = seen.get(key);
+				if (daemon.kind === 'containerd' || theirs === undefined) {
+					inner.pass();
+				} else {
+					inner.deepEqual(mine.at(-1), theirs[mine.length - 1], `keelson shows here what containerd ${release} shows`);
+				}
+			},
+		});
+		if (daemon.kind === 'keelson') {
+			try {
+				await body(scene(t, []));
+			} finally {
+				await tidy(ctr);
 			}
-		};
 
-		if (daemon.kind === 'containerd') {
-			seen.set(key, mine);
+			return;
 		}
 
-		try {
-			await body({t, daemon, ctr, images, registry, fresh, same});
-		} finally {
-			await tidy(ctr);
+		// The peer is the measure, not what is measured: on a busy machine it loses an event or the end of a stream now and then.
+		for (let isLast = false; ; isLast = true) {
+			const mine: Array<readonly [label: string, value: unknown]> = [];
+			const attempt = await t.try(async inner => {
+				try {
+					await body(scene(inner, mine));
+				} finally {
+					await tidy(ctr);
+				}
+			});
+			if (attempt.passed || isLast) {
+				seen.set(key, mine);
+				attempt.commit();
+				return;
+			}
+
+			attempt.discard();
 		}
 	};
 
