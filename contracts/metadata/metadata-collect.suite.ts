@@ -119,6 +119,24 @@ export function collectSuite(test: TestFn, subject: MetadataSubject): void {
 		t.is((await content.status('r')).offset, 4);
 	});
 
+	story('an ingest that a lease holds stays as long as the lease', async (t, metadata) => {
+		const {leases} = metadata.scope({namespace: 'n'});
+		await leases.create({id: 'l', labels: {}});
+		const {content} = metadata.scope({namespace: 'n', lease: 'l'});
+		{
+			await using writer = await content.writer({ref: 'r'});
+			await writer.write(Buffer.from('half'));
+			await leases.delete('l');
+			t.like(await metadata.collect(), {removedIngests: 0}, 'a writer holds it too');
+			await leases.create({id: 'l', labels: {}});
+			await leases.add('l', {type: 'ingests', id: 'r'});
+		}
+		t.like(await metadata.collect(), {removedIngests: 0});
+		await leases.delete('l');
+		t.like(await metadata.collect(), {removedIngests: 1});
+		await t.throwsAsync(content.status('r'), {code: 'NOT_FOUND'});
+	});
+
 	story('labels reach no further than their namespace', async (t, metadata) => {
 		const one = metadata.scope({namespace: 'one'});
 		const two = metadata.scope({namespace: 'two'});

@@ -7,7 +7,7 @@ import type {Owner} from '../ledger.ts';
 import type {ContentDepot} from './content-depot.ts';
 import {findContent, findIngest, sharedStatus, type IngestRow} from './content-rows.ts';
 
-/** An ingest that nobody touches for so long may be collected. */
+/** An ingest that no lease holds, and nobody touches for so long, may be collected. */
 const INGEST_LIFETIME_MS = 24 * 60 * 60 * 1000;
 const BACKEND_REF_CHARACTERS_MAX = 1000;
 
@@ -45,11 +45,13 @@ async function beginIngest(depot: ContentDepot, owner: Owner, {ref, expected, to
 	return ledger.change(change => {
 		change.useNamespace(namespace);
 		change.lease(owner, 'ingests', ref);
+		// What a lease holds goes with it; what nobody holds has its time.
+		const expiresAt = owner.lease === undefined ? change.now + INGEST_LIFETIME_MS : change.now;
 		change.database.run(
 			`INSERT INTO ingest (namespace, ref, backend, shared, expected, size, started_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (namespace, ref) DO UPDATE SET backend = excluded.backend, shared = excluded.shared,
-					expected = coalesce(excluded.expected, expected), size = excluded.size, expires_at = excluded.expires_at`,
-			namespace, ref, backend, isShared ? blob.digest : null, expected ?? null, isShared ? blob.size : 0, change.now, change.now + INGEST_LIFETIME_MS,
+					expected = coalesce(excluded.expected, expected), size = excluded.size, expires_at = max(expires_at, excluded.expires_at)`,
+			namespace, ref, backend, isShared ? blob.digest : null, expected ?? null, isShared ? blob.size : 0, change.now, expiresAt,
 		);
 		change.touch(nodeOf('ingest', namespace, ref));
 		const row = findIngest(change.database, namespace, ref);
