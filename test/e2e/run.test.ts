@@ -1,5 +1,6 @@
 import {mkdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {command, succeed} from '../helpers/command.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {isSince} from '../helpers/releases.ts';
@@ -153,6 +154,8 @@ scenario('-t gives a terminal of the caller\'s size', async ({t, ctr, images}) =
 scenario('a signal to the client is passed on to the process', async ({t, ctr, images}) => {
 	await using running = ctr.background('run', '--rm', images.busybox, 'trapped', 'sh', '-c', 'trap "echo caught; exit 5" TERM; echo ready; while :; do sleep 0.1; done');
 	await running.prints(/ready/v);
+	// The client passes signals on once Start has answered, which may be after the first output: before that, one ends the client itself.
+	await sleep(500);
 	running.kill('SIGTERM');
 	t.is(await running.exit(), 5);
 	t.regex(running.stdout, /caught/v);
