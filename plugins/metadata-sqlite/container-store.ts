@@ -30,6 +30,7 @@ export class SqliteContainerStore implements ContainerStore {
 	}
 
 	async create(container: ContainerRecord): Promise<ContainerInfo> {
+		checkNewId(container.id);
 		checkContainer(container);
 		const {id, image, runtime} = container;
 		const {namespace} = this.#owner;
@@ -92,8 +93,17 @@ function notFound(namespace: string, id: string): KeelsonError {
 	return new KeelsonError('NOT_FOUND', `container ${JSON.stringify(id)} in namespace ${JSON.stringify(namespace)}: not found`);
 }
 
+/** In the words of containerd, which clients show to people as they are. */
+function checkNewId(id: string): void {
+	try {
+		parseIdentifier(id, 'container id');
+	} catch (error) {
+		const {code, message} = KeelsonError.from(error);
+		throw new KeelsonError(code, `create container failed validation: container.ID: ${message}`, {cause: error});
+	}
+}
+
 function checkContainer({id, runtime, spec, snapshotter, snapshotKey, extensions}: ContainerRecord): void {
-	parseIdentifier(id, 'container id');
 	const wrong = runtime.name === '' ? 'a runtime name must be given'
 		: spec === undefined ? 'a spec must be given'
 		: snapshotKey !== '' && snapshotter === '' ? `snapshot key ${JSON.stringify(snapshotKey)} needs a snapshotter`
