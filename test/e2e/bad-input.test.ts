@@ -14,22 +14,29 @@ import {tar, type TarEntry} from '../helpers/tar-writer.ts';
 const scenario = endToEnd('bad');
 const good = (entries: readonly TarEntry[] = [{name: 'file', body: 'x'.repeat(100_000)}]): Image => image([layer(tar(entries))], {Cmd: ['/file']});
 
-/** A pull that failed: no image, no lease, no blob, no snapshot. */
-async function nothingLeft(t: Scene['t'], ctr: Ctr, leases = 0): Promise<void> {
+/** A pull that failed: no image, no lease, no blob, no ingest, no snapshot, no mount, no process. */
+async function nothingLeft({t, daemon}: Pick<Scene, 't' | 'daemon'>, ctr: Ctr, leases = 0): Promise<void> {
 	await collect(ctr);
 	t.deepEqual(await ctr.lines('images', 'ls', '-q'), []);
 	t.true((await ctr.lines('leases', 'ls', '-q')).length <= leases);
 	t.deepEqual(await ctr.lines('content', 'ls', '-q'), []);
+	t.deepEqual(await ctr.rows('content', 'active'), []);
 	t.deepEqual(await ctr.rows('snapshots', 'ls'), []);
+	t.deepEqual(await daemon.leftovers(), []);
 }
 
 for (const reference of ['', 'UPPER CASE', 'nohost', 'host/:tag', '127.0.0.1:1/a@sha256:short', '127.0.0.1:1/../../x:y']) {
-	scenario(`the reference ${JSON.stringify(reference)} is refused`, async ({t, fresh}) => {
+	scenario(`the reference ${JSON.stringify(reference)} is refused`, async ({t, daemon, fresh}) => {
 		const ctr = fresh();
 		const {code, stderr} = await ctr.with({timeoutMs: 10_000}, 'images', 'pull', '--plain-http', reference);
 		t.is(code, 1);
 		t.regex(stderr, /^ctr: .+/mv);
-		await nothingLeft(t, ctr);
+		// Until 2.0 the client parses what it asks for, and says what it likes.
+		if (daemon.kind === 'keelson' && isSince(ctr.release, '2.1') && reference !== '') {
+			t.regex(stderr, /invalid/v);
+		}
+
+		await nothingLeft({t, daemon}, ctr);
 	});
 }
 
@@ -39,21 +46,21 @@ const misdeeds: ReadonlyArray<readonly [Misdeed, RegExp]> = [
 	['garbage', /ctr: .+/v],
 	['wrong-manifest', /ctr: .*(?:digest|unexpected|mismatch|expected)/v],
 	['wrong-layer', /ctr: .*(?:digest|unexpected|checksum|mismatch|expected)/v],
-	['truncated-layer', /ctr: .+/v],
+	['truncated-layer', /ctr: .*(?:unexpected EOF|failed size validation|ended after|terminated|closed|size)/v],
 ];
 
 for (const [misdeed, message] of misdeeds) {
-	scenario(`a registry that answers with ${misdeed} fails the pull and leaves nothing`, async ({t, fresh}) => {
+	scenario(`a registry that answers with ${misdeed} fails the pull and leaves nothing`, async ({t, daemon, fresh}) => {
 		const ctr = fresh();
 		await using registry = await BadRegistry.start(misdeed, good());
 		const {code, stderr} = await ctr.with({timeoutMs: 30_000}, 'images', 'pull', '--plain-http', registry.image);
 		t.is(code, 1);
 		t.regex(stderr, message);
-		if (misdeed !== 'truncated-layer' && misdeed !== 'wrong-layer') {
-			await nothingLeft(t, ctr);
-		}
-
 		t.deepEqual(await ctr.lines('images', 'ls', '-q'), []);
+		// containerd may still be removing what its unpacker began.
+		if (daemon.kind === 'keelson' || (misdeed !== 'truncated-layer' && misdeed !== 'wrong-layer')) {
+			await nothingLeft({t, daemon}, ctr);
+		}
 	});
 }
 
@@ -63,27 +70,37 @@ scenario('a registry that answers nothing is given up when the client gives up',
 	const {code, stderr} = await ctr.with({timeoutMs: 10_000}, '--timeout', '1s', 'images', 'pull', '--plain-http', registry.image);
 	t.is(code, 1);
 	t.regex(stderr, /deadline exceeded|canceled|Canceled/v);
-	// Until 2.0 the lease is the client's, which has no time left to remove it.
-	await nothingLeft(t, ctr, daemon.kind === 'keelson' && isSince(ctr.release, '2.1') ? 0 : 1);
+	// The client's own lease stays: it has no time left to remove it.
+	t.false((await ctr.lines('leases', 'ls', '-q')).some(id => id.startsWith('transfer-')));
+	await nothingLeft({t, daemon}, ctr, 1);
 });
 
-scenario('a layer whose tar points outside writes nothing there', async ({t, daemon, fresh}) => {
+scenario('a layer whose tar points outside is refused, or resolved within the tree, and writes nothing there', async ({t, daemon, fresh}) => {
 	const outside = path.join(daemon.scratch, 'outside');
 	await mkdir(outside, {recursive: true});
 	const up = '../'.repeat(20);
-	for (const [what, entries] of [
-		['a name', [{name: `${up}${outside.slice(1)}/name`, body: 'x'}]],
-		['an absolute name', [{name: `${outside}/absolute`, body: 'x'}]],
-		['a symlink', [{name: 'way', type: 'symlink', link: outside}, {name: 'way/through', body: 'x'}]],
-		['a hardlink', [{name: 'link', type: 'hardlink', link: `${up}etc/passwd`}]],
-		['a whiteout', [{name: `${up}${outside.slice(1)}/.wh.x`, body: ''}]],
-	] as ReadonlyArray<readonly [string, readonly TarEntry[]]>) {
+	for (const [what, isRefused, entries] of [
+		['a name', true, [{name: `${up}${outside.slice(1)}/name`, body: 'x'}]],
+		['a name that climbs later', true, [{name: `a/../../${outside.slice(1)}/name`, body: 'x'}]],
+		['an absolute name', false, [{name: `${outside}/absolute`, body: 'x'}]],
+		['a symlink', false, [{name: 'way', type: 'symlink', link: outside}, {name: 'way/through', body: 'x'}]],
+		['a hardlink', true, [{name: 'link', type: 'hardlink', link: `${up}etc/passwd`}]],
+		['a hardlink that climbs not', true, [{name: 'link', type: 'hardlink', link: '/etc/passwd'}]],
+		['a whiteout', true, [{name: `${up}${outside.slice(1)}/.wh.x`, body: ''}]],
+	] as ReadonlyArray<readonly [string, boolean, readonly TarEntry[]]>) {
 		const ctr = fresh();
 		await using registry = await BadRegistry.start('none', good(entries));
-		await ctr.with({timeoutMs: 10_000}, 'images', 'pull', '--plain-http', registry.image);
+		const {code, stderr} = await ctr.with({timeoutMs: 20_000}, 'images', 'pull', '--plain-http', registry.image);
 		t.deepEqual(await readdir(outside), [], what);
+		if (daemon.kind === 'keelson') {
+			t.is(code, isRefused ? 1 : 0, `${what}: ${stderr}`);
+			t.regex(stderr, isRefused ? /points outside of the tree|which is not there/v : /^/v, what);
+			// Until 2.0 the client names the image first, and unpacks it then.
+			t.deepEqual(await ctr.lines('images', 'ls', '-q'), isRefused && isSince(ctr.release, '2.1') ? [] : [registry.image], what);
+		}
+
 		await ctr.run('images', 'rm', '--sync', registry.image);
-		await nothingLeft(t, ctr);
+		await nothingLeft({t, daemon}, ctr);
 	}
 
 	t.is((await stat('/etc/passwd')).nlink, 1);
@@ -98,8 +115,13 @@ scenario('an unknown snapshotter is named', async ({t, daemon, fresh, images}) =
 		t.regex(stderr, /nobody|snapshotter/v);
 	}
 
+	if (daemon.kind === 'keelson') {
+		t.deepEqual(await ctr.lines('images', 'ls', '-q'), isSince(ctr.release, '2.1') ? [] : [images.busybox]);
+	}
+
 	t.deepEqual(await ctr.lines('leases', 'ls', '-q'), []);
 	await ctr.run('images', 'rm', '--sync', images.busybox);
+	await nothingLeft({t, daemon}, ctr);
 });
 
 scenario('a command that is not in the image fails the run and leaves nothing', async ({t, ctr, daemon, images, same}) => {

@@ -1,5 +1,6 @@
 import {mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
+import {collect} from '../helpers/collect.ts';
 import {succeed} from '../helpers/command.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {isSince} from '../helpers/releases.ts';
@@ -29,7 +30,7 @@ scenario('pull says what it does and leaves no lease', async ({t, images, fresh}
 	const {code, stdout} = await ctr.run('images', 'pull', '--plain-http', '--label', 'color=teal', images.zstd);
 	t.is(code, 0);
 	t.true(stdout.includes(images.zstd));
-	t.regex(stdout, isSince(ctr.release, '2.1') ? /complete/v : /unpacking linux\/\w+ sha256:[0-9a-f]{64}\.\.\.\ndone:/v);
+	t.regex(stdout, isSince(ctr.release, '2.1') ? /fetching image content/v : /unpacking linux\/\w+ sha256:[0-9a-f]{64}\.\.\.\ndone:/v);
 	t.deepEqual(await ctr.lines('leases', 'ls', '-q'), []);
 	t.deepEqual(await ctr.rows('content', 'active'), []);
 	if (!isSince(ctr.release, '2.1')) {
@@ -123,6 +124,8 @@ scenario('an export is an OCI archive that imports elsewhere', async ({t, ctr, d
 	}
 
 	t.deepEqual(await other.lines('images', 'ls', '-q'), [images.busybox]);
+	// Since 2.0 containerd keeps the archive's index too, which nothing refers to.
+	await collect(other);
 	same('imported content', (await other.lines('content', 'ls', '-q')).length);
 	t.is(await other.prints('run', '--rm', images.busybox, 'imported', 'echo', 'hello'), 'hello\n');
 	t.deepEqual(await other.lines('leases', 'ls', '-q'), []);
