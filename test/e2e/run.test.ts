@@ -121,6 +121,7 @@ scenario('--log-uri file:// keeps what a container prints', async ({t, ctr, daem
 	} else {
 		// Its shim copies both streams by themselves, a moment later, and may write the one over the other.
 		await until('a line in the log', async () => (await lines()).length > 0);
+		t.true((await lines()).every(line => line === 'out' || line === 'err'));
 	}
 
 	await ctr.ok('tasks', 'rm', 'logged');
