@@ -1,11 +1,10 @@
 import {setImmediate} from 'node:timers/promises';
-import type {Labels} from '../../contracts/oci/labels.ts';
+import {updatedLabels, type Labels} from '../../contracts/oci/labels.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
 import type {CommitSnapshotOptions, SnapshotInfo, SnapshotOptions, Snapshotter, SnapshotUsage} from '../../contracts/snapshot/snapshot.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
 import {mappedRoot} from './id-mapping.ts';
-import {mergeLabels} from './merge-labels.ts';
 import {mountsOf} from './overlay-mounts.ts';
 import type {SnapshotDirectories} from './snapshot-directories.ts';
 import type {SnapshotRecord, SnapshotRecords} from './snapshot-records.ts';
@@ -44,7 +43,7 @@ export class OverlaySnapshotter implements Snapshotter {
 	}
 
 	async update(name: string, labels: Labels, fields: readonly string[]): Promise<SnapshotInfo> {
-		return this.#show(this.#records.setLabels(name, current => mergeLabels(current, labels, fields)));
+		return this.#show(this.#records.setLabels(name, current => updatedLabels(current, labels, fields)));
 	}
 
 	async usage(name: string, signal?: AbortSignal): Promise<SnapshotUsage> {

@@ -1,10 +1,9 @@
 import {createHash} from 'node:crypto';
 import type {CommitOptions, ContentInfo, ContentReader, ContentStore, ContentWriter, IngestStatus, ReadRange, WriterOptions} from '../../contracts/content/content.ts';
 import {digestAlgorithm, type Digest} from '../../contracts/oci/digest.ts';
-import type {Labels} from '../../contracts/oci/labels.ts';
+import {updatedLabels, type Labels} from '../../contracts/oci/labels.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
-import {updatedLabels} from './updated-labels.ts';
 
 interface Ingest {
 	status: IngestStatus;

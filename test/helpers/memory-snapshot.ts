@@ -1,9 +1,8 @@
-import type {Labels} from '../../contracts/oci/labels.ts';
+import {updatedLabels, type Labels} from '../../contracts/oci/labels.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
 import type {CommitSnapshotOptions, SnapshotInfo, SnapshotOptions, Snapshotter, SnapshotUsage} from '../../contracts/snapshot/snapshot.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
-import {updatedLabels} from './updated-labels.ts';
 
 /** The contract in memory: names, kinds and parents, and no bytes. Its mounts are values that cannot be performed. */
 export class MemorySnapshotter implements Snapshotter, AsyncDisposable {
