@@ -17,6 +17,7 @@ const config = z.strictObject({
 	sched_core: z.boolean().default(false).describe('containerd\'s key; not followed'),
 	containers_per_shim: z.int().min(1).max(1024).default(64).describe('containers of a namespace that share one shim process of ours; 1 gives each its own'),
 	spare_shim_seconds: z.number().min(0).max(86_400).default(60).describe('how long an empty shim of ours is kept for the next container; 0 for none'),
+	warm_spare: z.boolean().default(true).describe('whether a process waits to become the next shim of ours, so that no container waits for its start'),
 	shim: z.string().default('').describe('launcher of our own shim; by default, that of this package'),
 	runtimes: z.record(z.string(), z.string()).default({}).describe('shim binaries by runtime name, above those found by their names'),
 	runtime_root: z.string().default('').describe('where OCI runtimes keep state, a directory a namespace; by default, runc/ in the daemon\'s state'),
@@ -27,13 +28,13 @@ export const plugin = definePlugin({
 	provides: TaskManager,
 	requires: {metadata: one(Metadata), events: one(EventBus), namespaces: one(NetworkNamespaces), networks: all(Network)},
 	config,
-	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, shim, runtimes, runtime_root: runtimeRoot}, services, root, state, daemon, lifetime, log}) {
+	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, warm_spare: hasWarmSpare, shim, runtimes, runtime_root: runtimeRoot}, services, root, state, daemon, lifetime, log}) {
 		const own = shim === ''
 			? await writeLauncher(path.join(root, '.bin'), {node: process.execPath, script: await findShimScript(), cache: process.env['NODE_COMPILE_CACHE'] ?? path.join(root, '.compile-cache')})
 			: shim;
 		const grpcAddress = textAt(daemon.config, 'grpc');
 		return lifetime.use(await ShimTaskManager.open({
-			...services, log, containersPerShim,
+			...services, log, containersPerShim, hasWarmSpare,
 			spareMs: spareSeconds * 1000,
 			place: {state, root},
 			deadlines: deadlinesFrom(daemon.config['timeouts']),

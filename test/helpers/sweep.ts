@@ -1,4 +1,5 @@
 import {glob, readFile, rm, rmdir} from 'node:fs/promises';
+import {spareSocketPath} from '../../plugins/shim/protocol/spare-service.ts';
 import {command} from './command.ts';
 import {tracesOf} from './traces.ts';
 import {until} from './until.ts';
@@ -33,7 +34,7 @@ export async function sweep(directory: string, namespaces: ReadonlySet<string>):
 
 /** containerd's shims listen outside of its directories; the bundles name the sockets (`address` until 1.x, `bootstrap.json` since 2.0). */
 async function shimSockets(directory: string): Promise<string[]> {
-	const sockets: string[] = [];
+	const sockets: string[] = [spareSocketPath(`${directory}/daemon.sock`)];
 	for await (const file of glob(`${directory}/state/io.containerd.runtime.v2.task/*/*/{address,bootstrap.json}`)) {
 		const text = await readFile(file, 'utf8').catch(() => '');
 		sockets.push(...text.match(/(?<=unix:\/\/)\/run\/containerd\/s\/[0-9a-f]{64}/gv) ?? []);

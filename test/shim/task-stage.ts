@@ -1,7 +1,7 @@
 import {execFile} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {closeSync, constants, openSync, readSync} from 'node:fs';
-import {chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink} from 'node:fs/promises';
+import {chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, rmdir, symlink} from 'node:fs/promises';
 import {Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -12,19 +12,25 @@ import type {Envelope} from '../../contracts/event/event.ts';
 import type {ContainerRecord, Metadata} from '../../contracts/metadata/metadata.ts';
 import type {Network} from '../../contracts/network/network.ts';
 import type {SpecChange, TaskStage} from '../../contracts/task/task.suite.ts';
-import {KeelsonError} from '../../kernel/errors.ts';
+import {isKeelsonError, KeelsonError} from '../../kernel/errors.ts';
 import type {Logger} from '../../kernel/log.ts';
 import {makeFifo} from '../../lib/sys/file-system.ts';
+import {connectTtrpc} from '../../lib/ttrpc/client.ts';
 import {TtrpcServer} from '../../lib/ttrpc/server.ts';
-import {ttrpcService} from '../../lib/ttrpc/typed-service.ts';
+import {ttrpcClientFor, ttrpcService} from '../../lib/ttrpc/typed-service.ts';
 import {EventExchange} from '../../plugins/event-exchange/exchange.ts';
 import {NoNetwork} from '../../plugins/network-none/no-network.ts';
 import {PinnedNamespaces} from '../../plugins/network-none/pinned-namespaces.ts';
 import {deadlinesFrom} from '../../plugins/shim/manager/deadlines.ts';
 import {ShimTaskManager} from '../../plugins/shim/manager/manager.ts';
 import {findShimScript, writeLauncher} from '../../plugins/shim/manager/own-launcher.ts';
+import {SpareDefinition, spareSocketPath} from '../../plugins/shim/protocol/spare-service.ts';
+import {taskV2} from '../../plugins/shim/protocol/task-definition.ts';
 import {sweep} from '../helpers/sweep.ts';
 import {mountsUnder, tracesOf} from '../helpers/traces.ts';
+import {until} from '../helpers/until.ts';
+import {containerOf, idOf} from './stage-events.ts';
+import {specOf} from './stage-spec.ts';
 
 const run = promisify(execFile);
 
@@ -33,6 +39,8 @@ export interface StageOptions {
 	readonly runtime?: string;
 	readonly containersPerShim?: number;
 	readonly spareSeconds?: number;
+	/** Default: none. */
+	readonly hasWarmSpare?: boolean;
 	readonly networks?: ReadonlyMap<string, Network>;
 	readonly options?: ContainerRecord['runtime']['options'];
 }
@@ -88,6 +96,7 @@ export class ShimStage implements TaskStage {
 			deadlines: deadlinesFrom({'io.containerd.timeout.shim.load': '3s'}),
 			containersPerShim: this.#options.containersPerShim ?? 64,
 			spareMs: (this.#options.spareSeconds ?? 0) * 1000,
+			hasWarmSpare: this.#options.hasWarmSpare ?? false,
 			search: {own: this.launcher, overrides: {}, searchPath: process.env['PATH'] ?? ''},
 			environment: {
 				grpcAddress: path.join(this.directory, 'daemon.sock'), ttrpcAddress: path.join(this.directory, 'daemon.sock.ttrpc'), daemonBinary: '/bin/true',
@@ -181,11 +190,29 @@ export class ShimStage implements TaskStage {
 	/** The pid of the shim that serves a container. */
 	async shimOf(containerId: string): Promise<number> {
 		const {address} = JSON.parse(await readFile(path.join(this.bundle(containerId), 'bootstrap.json'), 'utf8')) as {address: string};
-		const {connectTtrpc} = await import('../../lib/ttrpc/client.ts');
-		const {ttrpcClientFor} = await import('../../lib/ttrpc/typed-service.ts');
-		const {taskV2} = await import('../../plugins/shim/protocol/task-definition.ts');
 		await using client = await connectTtrpc(address.replace('unix://', ''));
 		return (await ttrpcClientFor(taskV2, client).connect({id: containerId})).shimPid;
+	}
+
+	async removeCgroups(name: string): Promise<void> {
+		for (const controller of await readdir('/sys/fs/cgroup')) {
+			await rmdir(`/sys/fs/cgroup/${controller}/${name}`).catch(() => undefined);
+		}
+	}
+
+	/** The pid of the shim that waits, once it answers. */
+	async spare(): Promise<number> {
+		return until('a spare shim to wait', async () => {
+			try {
+				await using client = await connectTtrpc(spareSocketPath(path.join(this.directory, 'daemon.sock')));
+				return (await ttrpcClientFor(SpareDefinition, client).hello({})).pid;
+			} catch (error) {
+				if (isKeelsonError(error, 'NOT_FOUND') || isKeelsonError(error, 'UNAVAILABLE')) {
+					return undefined;
+				}
+				throw error;
+			}
+		});
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
@@ -254,36 +281,6 @@ async function readToEnd(fd: number): Promise<string> {
 		}
 	}
 	throw new Error(`no end of output after 10 s: ${Buffer.concat(chunks).toString()}`);
-}
-
-function specOf(args: readonly string[], {rootfs, terminal, sharesPids, cgroup}: {
-	readonly rootfs: string; readonly terminal: boolean; readonly sharesPids: boolean; readonly cgroup: string;
-}): object {
-	const mount = (type: string, destination: string, options: readonly string[] = []): object => ({type, source: type, destination, options});
-	return {
-		ociVersion: '1.0.2',
-		process: {terminal, args, cwd: '/', env: ['PATH=/bin'], user: {uid: 0, gid: 0}},
-		root: {path: rootfs},
-		hostname: 'box',
-		mounts: [mount('proc', '/proc'), mount('tmpfs', '/dev', ['mode=755']), mount('devpts', '/dev/pts', ['newinstance', 'ptmxmode=0666', 'mode=0620']), mount('sysfs', '/sys', ['ro'])],
-		linux: {
-			cgroupsPath: cgroup,
-			namespaces: [...(sharesPids ? [] : ['pid']), 'network', 'ipc', 'uts', 'mount'].map(type => ({type})),
-		},
-	};
-}
-
-function containerOf({event}: Envelope): string {
-	if ('typeUrl' in event) {
-		// In each of them the container's id is the first field.
-		const [, length = 0] = event.value;
-		return Buffer.from(event.value.subarray(2, 2 + length)).toString();
-	}
-	return 'containerId' in event.value ? event.value.containerId : '';
-}
-
-function idOf(event: {typeUrl: string; value: Uint8Array} | {value: {id: string}}): string {
-	return 'typeUrl' in event ? TaskExit.decode(event.value).id : event.value.id;
 }
 
 function logTo(lines: string[]): Logger {

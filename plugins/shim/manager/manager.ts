@@ -16,6 +16,7 @@ import {ShimProgram, type ShimEnvironment} from './shim-program.ts';
 import {TaskNetworks} from './task-networks.ts';
 import {TaskRegistry} from './task-registry.ts';
 import {TaskWorld} from './task-world.ts';
+import {WarmSpare} from './warm-spare.ts';
 
 export interface ShimTaskManagerOptions {
 	readonly metadata: Metadata;
@@ -28,6 +29,8 @@ export interface ShimTaskManagerOptions {
 	readonly deadlines: Deadlines;
 	readonly containersPerShim: number;
 	readonly spareMs: number;
+	/** Whether a shim's process waits for the next that needs one. */
+	readonly hasWarmSpare: boolean;
 	readonly log: Logger;
 }
 
@@ -36,12 +39,15 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	readonly #metadata: Metadata;
 	readonly #pool: ShimPool;
 	readonly #world: TaskWorld;
+	readonly #warm: WarmSpare | undefined;
 	/** Resolves when every task of an earlier daemon has been decided upon. */
 	#recovered: Promise<void> = Promise.resolve();
 
-	private constructor({metadata, events, namespaces, networks, place, environment, search, deadlines, containersPerShim, spareMs, log}: ShimTaskManagerOptions) {
+	private constructor({metadata, events, namespaces, networks, place, environment, search, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
 		this.#metadata = metadata;
-		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, lost: shim => this.#lost(shim)});
+		const {grpcAddress} = environment;
+		this.#warm = hasWarmSpare && grpcAddress !== '' ? new WarmSpare({program: new ShimProgram(search.own, environment), grpcAddress, log}) : undefined;
+		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, warm: this.#warm, lost: shim => this.#lost(shim)});
 		this.#world = new TaskWorld({
 			place, events, search, deadlines, log,
 			registry: new TaskRegistry(),
@@ -79,6 +85,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	/** Lets go of shims; those with containers go on. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.#pool[Symbol.asyncDispose]();
+		await this.#warm?.[Symbol.asyncDispose]();
 		for (const {logPipe} of this.#world.registry.all()) {
 			logPipe?.[Symbol.dispose]();
 		}

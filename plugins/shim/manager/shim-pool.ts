@@ -4,12 +4,15 @@ import type {Bundle, ShimAddress} from './bundle.ts';
 import type {Deadlines} from './deadlines.ts';
 import {RunningShim} from './running-shim.ts';
 import type {ShimProgram} from './shim-program.ts';
+import type {WarmSpare} from './warm-spare.ts';
 
 export interface ShimPoolOptions {
 	/** Containers that share a shim of ours, at most; 1: none do. */
 	readonly containersPerShim: number;
 	/** How long a shared shim stays when its last container is gone, so that the next need not wait for one. */
 	readonly spareMs: number;
+	/** Undefined: every shim is a fresh process. */
+	readonly warm: WarmSpare | undefined;
 	readonly deadlines: Deadlines;
 	readonly log: Logger;
 	/** Called when the connection to a shim with containers has ended, and we did not end it. */
@@ -112,10 +115,11 @@ export class ShimPool implements AsyncDisposable {
 
 	async #start(program: ShimProgram, bundle: Bundle, isShared: boolean, signal: AbortSignal): Promise<RunningShim> {
 		const {namespace, id, path} = bundle;
-		const {deadlines, log} = this.#options;
+		const {deadlines, log, warm} = this.#options;
 		// Not the request's signal alone: others may wait for the same shim.
 		const both = isShared ? AbortSignal.timeout(deadlines.call) : AbortSignal.any([signal, AbortSignal.timeout(deadlines.call)]);
-		const address = await program.start({namespace, id, bundle: path, signal: both});
+		const address = (warm?.serves(program.path) === true ? await warm.assign({namespace, id, bundle: path}) : undefined)
+			?? await program.start({namespace, id, bundle: path, signal: both});
 		log.debug('shim started', {namespace, id, address: address.address});
 		return RunningShim.connect({program, namespace, address, isShared}, AbortSignal.timeout(deadlines.load));
 	}

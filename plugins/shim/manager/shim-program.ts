@@ -39,6 +39,11 @@ export class ShimProgram {
 		return parseAddress(output.toString());
 	}
 
+	/** Starts a spare, which only a shim of ours can be. Resolves once it serves. */
+	async spare(signal: AbortSignal): Promise<void> {
+		await this.#run(['-address', this.#environment.grpcAddress, 'spare'], '/', {namespace: '', signal});
+	}
+
 	/** Cleans up after a shim that is gone; resolves with a DeleteResponse. */
 	async delete(call: ShimCall): Promise<Uint8Array> {
 		return this.#run([...this.#flags(call), '-bundle', call.bundle, 'delete'], call.bundle, call);

@@ -31,6 +31,8 @@ export async function runShim(program: ShimProgram): Promise<void> {
 			return;
 		case 'start':
 			return start(program, shimArguments);
+		case 'spare':
+			return spare(program, shimArguments);
 		case 'delete': {
 			using reaper = new Reaper();
 			const {deleteContainer} = await import('./delete.ts');
@@ -66,12 +68,9 @@ async function start(program: ShimProgram, shimArguments: ShimArguments): Promis
 	try {
 		await serve({
 			arguments: shimArguments, socketPath, bundle, runtimes: reaper => program.runtimes(reaper.run.bind(reaper)),
-			// A directory that goes away with its container is no place to stay in.
 			listening: () => {
 				answer();
-				chdir('/');
-				// Node would write its cache when this process ends: every shim until then would compile all over again.
-				setImmediate(flushCompileCache);
+				settle();
 			},
 		});
 	} catch (error) {
@@ -82,6 +81,28 @@ async function start(program: ShimProgram, shimArguments: ShimArguments): Promis
 		answer();
 	}
 	process.exit(0);
+}
+
+async function spare(program: ShimProgram, shimArguments: ShimArguments): Promise<void> {
+	nameThread('keelson-shim');
+	scoreForMemory();
+	const {waitAsSpare} = await import('./spare.ts');
+	await waitAsSpare({
+		arguments: shimArguments, program: `${program.name} ${program.version}`, runtimes: reaper => program.runtimes(reaper.run.bind(reaper)),
+		listening: socketPath => {
+			writeSync(1, `unix://${socketPath}`);
+			detach();
+			settle();
+		},
+	});
+	process.exit(0);
+}
+
+function settle(): void {
+	// A directory that goes away with its container is no place to stay in.
+	chdir('/');
+	// Node would write its cache when this process ends: every shim until then would compile all over again.
+	setImmediate(flushCompileCache);
 }
 
 function detach(): void {

@@ -1,7 +1,8 @@
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
 
-export type ShimAction = 'start' | 'delete' | 'version' | 'info';
+/** `spare` is ours: a process that becomes a shim when it is told for whom. */
+export type ShimAction = 'start' | 'spare' | 'delete' | 'version' | 'info';
 
 /** What a daemon says to a shim's binary, by flags and environment. */
 export interface ShimArguments {
@@ -40,7 +41,7 @@ export function parseShimArguments(words: readonly string[], environment: Readon
 	}
 	const text = (name: string): string => flags.get(name) ?? '';
 	const action = text('v') === 'true' ? 'version' : text('info') === 'true' ? 'info' : rest[0];
-	if (action !== 'start' && action !== 'delete' && action !== 'version' && action !== 'info') {
+	if (action !== 'start' && action !== 'spare' && action !== 'delete' && action !== 'version' && action !== 'info') {
 		throw new KeelsonError('INVALID_ARGUMENT', `action is ${JSON.stringify(action ?? '')}, expected start or delete`);
 	}
 	const isAbout = action === 'start' || action === 'delete';

@@ -44,6 +44,10 @@ export class ShimListener implements AsyncDisposable {
 
 	/** Nobody can connect from now on; those who are go on. */
 	async [Symbol.asyncDispose](): Promise<void> {
+		if (!this.#listener.listening) {
+			// Somebody else may be there by now.
+			return;
+		}
 		rmSync(this.#path, {force: true});
 		this.#listener.close();
 	}

@@ -1,0 +1,154 @@
+import type {Logger} from '../../../kernel/log.ts';
+import {KeelsonError} from '../../../kernel/errors.ts';
+import {connectTtrpc, type TtrpcClient} from '../../../lib/ttrpc/client.ts';
+import {ttrpcClientFor, type TypedClient} from '../../../lib/ttrpc/typed-service.ts';
+import {SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned, type SpareAssignment} from '../protocol/spare-service.ts';
+import type {ShimAddress} from './bundle.ts';
+import type {ShimProgram} from './shim-program.ts';
+
+export interface WarmSpareOptions {
+	/** Our own shim. */
+	readonly program: ShimProgram;
+	readonly grpcAddress: string;
+	readonly log: Logger;
+}
+
+/** After the daemon's own start, or a container's, which are in more of a hurry. */
+const firstMs = 500;
+const nextMs = 300;
+const retryMs = 5000;
+const startMs = 20_000;
+const callMs = 3000;
+
+interface Spare {
+	readonly client: TtrpcClient;
+	readonly calls: TypedClient<typeof SpareDefinition>;
+}
+
+/**
+ * A shim's process that waits to be needed, so that no start of a container waits for Node. There is one, made in the background; when it is used
+ * up, or has died, the next is made. While there is none, shims are started as if there never were one.
+ */
+export class WarmSpare implements AsyncDisposable {
+	readonly #options: WarmSpareOptions;
+	#spare: Spare | undefined;
+	#timer: NodeJS.Timeout | undefined;
+	#making: Promise<void> | undefined;
+	readonly #closing = new AbortController();
+
+	constructor(options: WarmSpareOptions) {
+		this.#options = options;
+		this.#makeIn(firstMs);
+	}
+
+	/** Whether it can stand in for a shim of that binary. */
+	serves(binary: string): boolean {
+		return binary === this.#options.program.path;
+	}
+
+	/** Makes the spare the shim of a namespace. Undefined when there is none, or it fails: what it said is in the log. */
+	async assign(assignment: SpareAssignment): Promise<ShimAddress | undefined> {
+		const spare = this.#take();
+		if (spare === undefined) {
+			return undefined;
+		}
+		try {
+			const {version, address}: SpareAssigned = await spare.calls.assign(assignment, {timeoutMs: callMs});
+			return {version, address, protocol: 'ttrpc'};
+		} catch (error) {
+			this.#options.log.warn('the spare shim could not be used', {namespace: assignment.namespace, container: assignment.id, error});
+			return undefined;
+		} finally {
+			await spare.client[Symbol.asyncDispose]();
+			this.#makeIn(nextMs);
+		}
+	}
+
+	/** Sends the spare away, if there is one. */
+	async [Symbol.asyncDispose](): Promise<void> {
+		this.#closing.abort();
+		clearTimeout(this.#timer);
+		await this.#making;
+		const spare = this.#take();
+		if (spare !== undefined) {
+			await spare.calls.leave({}, {timeoutMs: callMs}).catch(() => undefined);
+			await spare.client[Symbol.asyncDispose]();
+		}
+	}
+
+	#take(): Spare | undefined {
+		const spare = this.#spare;
+		this.#spare = undefined;
+		return spare;
+	}
+
+	#makeIn(milliseconds: number): void {
+		clearTimeout(this.#timer);
+		if (this.#closing.signal.aborted) {
+			return;
+		}
+		this.#timer = setTimeout(() => {
+			this.#making ??= this.#make().finally(() => {
+				this.#making = undefined;
+			});
+		}, milliseconds).unref();
+	}
+
+	async #make(): Promise<void> {
+		const {program, log} = this.#options;
+		const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(startMs)]);
+		try {
+			let spare = await this.#find(signal);
+			if (spare === undefined) {
+				await program.spare(signal);
+				spare = await this.#find(signal);
+			}
+			if (spare === undefined) {
+				throw new KeelsonError('UNAVAILABLE', 'the spare shim ended at once');
+			}
+			this.#keep(spare);
+		} catch (error) {
+			if (!this.#closing.signal.aborted) {
+				log.warn('there is no spare shim: containers start without', {error});
+				this.#makeIn(retryMs);
+			}
+		}
+	}
+
+	#keep(spare: Spare): void {
+		this.#spare = spare;
+		void spare.client.closed.then(() => {
+			if (this.#spare === spare) {
+				this.#spare = undefined;
+				this.#options.log.warn('the spare shim is gone, another is made');
+				this.#makeIn(nextMs);
+			}
+		});
+	}
+
+	/** The spare that is there; an earlier daemon may have left it. One that speaks otherwise is sent away. */
+	async #find(signal: AbortSignal): Promise<Spare | undefined> {
+		let client: TtrpcClient;
+		try {
+			client = await connectTtrpc(spareSocketPath(this.#options.grpcAddress), {signal});
+		} catch (error) {
+			if (error instanceof KeelsonError && (error.code === 'NOT_FOUND' || error.code === 'UNAVAILABLE')) {
+				return undefined;
+			}
+			throw error;
+		}
+		try {
+			const calls = ttrpcClientFor(SpareDefinition, client);
+			const {version} = await calls.hello({}, {timeoutMs: callMs, signal});
+			if (version === spareVersion) {
+				return {client, calls};
+			}
+			await calls.leave({}, {timeoutMs: callMs, signal});
+		} catch (error) {
+			await client[Symbol.asyncDispose]();
+			throw error;
+		}
+		await client[Symbol.asyncDispose]();
+		return undefined;
+	}
+}

@@ -1,0 +1,90 @@
+import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
+import {TtrpcServer} from '../../../lib/ttrpc/server.ts';
+import {ttrpcService} from '../../../lib/ttrpc/typed-service.ts';
+import {shimSocketPath} from '../protocol/shim-socket.ts';
+import {SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned, type SpareAssignment} from '../protocol/spare-service.ts';
+import {serve, type ServeOptions} from './serve.ts';
+import {groupOf} from './shim-group.ts';
+import {ShimListener} from './shim-listener.ts';
+
+/** With nobody connected for this long its daemon is gone, and it ends. Whoever started it may take longer to connect at first. */
+const abandonedMs = 1000;
+const neverAskedMs = 10_000;
+const lookMs = 250;
+/** For the last answer to be written. */
+const drainMs = 1000;
+/** Of the task protocol, as a shim's `start` answers a daemon of ours. */
+const protocolVersion = 2;
+
+export interface SpareOptions extends Pick<ServeOptions, 'arguments' | 'runtimes'> {
+	/** Name and version. */
+	readonly program: string;
+	/** Called once the socket answers. */
+	readonly listening: (socketPath: string) => void;
+}
+
+/**
+ * The life of a spare: a shim's process with all that it needs already loaded, which has no namespace and no container. Once it is
+ * assigned one it is that namespace's shim, and this resolves with the shim's life; it resolves too when the spare is sent away, or its
+ * daemon is gone. Rejects with ALREADY_EXISTS when the daemon has a spare.
+ */
+export async function waitAsSpare({arguments: given, runtimes, program, listening}: SpareOptions): Promise<void> {
+	const socketPath = spareSocketPath(given.address);
+	/** Resolves with the life of the shim that this becomes. */
+	const over = Promise.withResolvers<Promise<void> | undefined>();
+	let isTaken = false;
+
+	const assign = async ({namespace, id, bundle}: SpareAssignment): Promise<SpareAssigned> => {
+		if (isTaken) {
+			throw new KeelsonError('FAILED_PRECONDITION', 'this spare shim is taken');
+		}
+		isTaken = true;
+		const shimPath = shimSocketPath(given.address, namespace, groupOf(bundle) ?? id);
+		const answer = {version: protocolVersion, address: `unix://${shimPath}`};
+		const serving = Promise.withResolvers<void>();
+		// What hooks and logging programs find in their environment.
+		process.env['NAMESPACE'] = namespace;
+		const life = serve({arguments: {...given, namespace, id, bundle}, socketPath: shimPath, bundle, runtimes, listening: serving.resolve});
+		life.catch(serving.reject);
+		try {
+			await serving.promise;
+			// Before the answer: the daemon makes the next spare in this place.
+			await listener[Symbol.asyncDispose]();
+			over.resolve(life);
+		} catch (error) {
+			isTaken = false;
+			// The group's shim is there already.
+			if (!isKeelsonError(error, 'ALREADY_EXISTS')) {
+				throw error;
+			}
+		}
+		return answer;
+	};
+
+	const server = new TtrpcServer({services: [ttrpcService(SpareDefinition, {
+		hello: () => ({version: spareVersion, program, pid: process.pid}),
+		assign,
+		leave: () => {
+			if (!isTaken) {
+				over.resolve(undefined);
+			}
+			return {};
+		},
+	})]});
+	const listener: ShimListener = await ShimListener.open(socketPath, server);
+	listening(socketPath);
+	let idleSince = performance.now();
+	let limitMs = neverAskedMs;
+	const look = setInterval(() => {
+		if (isTaken || listener.connections > 0) {
+			idleSince = performance.now();
+			limitMs = abandonedMs;
+		} else if (performance.now() - idleSince > limitMs) {
+			over.resolve(undefined);
+		}
+	}, lookMs);
+	const life = await over.promise.finally(() => clearInterval(look));
+	await listener[Symbol.asyncDispose]();
+	await server.close(AbortSignal.timeout(drainMs));
+	await life;
+}

@@ -1,0 +1,89 @@
+import {access, readFile} from 'node:fs/promises';
+import path from 'node:path';
+import anyTest, {type TestFn} from 'ava';
+import {Options} from '../../api/gen/types/runc/options/oci.ts';
+import {spareSocketPath} from '../../plugins/shim/protocol/spare-service.ts';
+import {until} from '../helpers/until.ts';
+import {ShimStage} from './task-stage.ts';
+
+const test = anyTest.serial as TestFn;
+const none = {stdin: '', stdout: '', stderr: '', terminal: false, rootfs: []} as const;
+
+async function running(stage: ShimStage): Promise<string> {
+	const containerId = await stage.container(['/bin/sleep', '100']);
+	const tasks = stage.manager.tasks(stage.namespace);
+	await tasks.create({...none, containerId});
+	await tasks.start({containerId, execId: ''});
+	return containerId;
+}
+
+async function end(stage: ShimStage, containerId: string): Promise<void> {
+	const tasks = stage.manager.tasks(stage.namespace);
+	await tasks.kill({containerId, execId: ''}, 9, false);
+	await tasks.wait({containerId, execId: ''});
+	await tasks.delete(containerId);
+}
+
+const isAlive = async (pid: number): Promise<boolean> => access(`/proc/${pid}`).then(() => true, () => false);
+
+test('the spare becomes the shim of the first container, and another waits', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true, containersPerShim: 1});
+	const spare = await stage.spare();
+	const first = await running(stage);
+	t.is(await stage.shimOf(first), spare);
+	t.regex(await readFile(`/proc/${spare}/environ`, 'utf8'), /KEELSON_RUNTIME_ROOT=/);
+	const next = await stage.spare();
+	t.not(next, spare);
+	const second = await running(stage);
+	t.is(await stage.shimOf(second), next);
+	for (const id of [first, second]) {
+		await end(stage, id);
+		t.deepEqual(await stage.leftovers(id), []);
+		t.deepEqual(stage.exits(id), [137]);
+	}
+	await until('the shims to end with their containers', async () => !await isAlive(spare) && !await isAlive(next));
+});
+
+test('a container that finds no spare starts without', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true, containersPerShim: 1});
+	const spare = await stage.spare();
+	const ids = await Promise.all([running(stage), running(stage), running(stage)]);
+	const shims = await Promise.all(ids.map(async id => stage.shimOf(id)));
+	t.is(new Set(shims).size, 3);
+	t.true(shims.includes(spare));
+});
+
+test('a spare that is killed is replaced, and one that is stopped holds up a container for moments only', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true});
+	const killed = await stage.spare();
+	process.kill(killed, 'SIGKILL');
+	const stopped = await until('the next spare', async () => await stage.spare() !== killed && stage.spare());
+	process.kill(stopped, 'SIGSTOP');
+	try {
+		const began = performance.now();
+		const id = await running(stage);
+		t.not(await stage.shimOf(id), stopped);
+		t.true(performance.now() - began < 10_000);
+	} finally {
+		process.kill(stopped, 'SIGKILL');
+	}
+});
+
+test('a shim that is to have a cgroup of its own may be made of the spare', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true, options: {
+		typeUrl: 'containerd.runc.v1.Options', value: Options.encode(Options.fromPartial({shimCgroup: '/keelson-spare-test'})).finish(),
+	}});
+	t.teardown(async () => stage.removeCgroups('keelson-spare-test'));
+	const spare = await stage.spare();
+	const id = await running(stage);
+	t.is(await stage.shimOf(id), spare);
+	t.regex(await readFile(`/proc/${spare}/cgroup`, 'utf8'), /:pids:\/keelson-spare-test\n/);
+});
+
+test('the spare goes with the daemon that stops, and after one that is killed', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true});
+	const spare = await stage.spare();
+	await stage.manager[Symbol.asyncDispose]();
+	await until('the spare to go', async () => !await isAlive(spare));
+	await t.throwsAsync(access(spareSocketPath(path.join(stage.directory, 'daemon.sock'))));
+});
