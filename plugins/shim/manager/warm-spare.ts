@@ -69,7 +69,8 @@ export class WarmSpare implements AsyncDisposable {
 		this.#closing.abort();
 		clearTimeout(this.#timer);
 		await this.#making;
-		const spare = this.#take();
+		// One that was being made may be there by now. What comes later ends by itself.
+		const spare = this.#take() ?? await this.#find(AbortSignal.timeout(callMs)).catch(() => undefined);
 		if (spare !== undefined) {
 			await spare.calls.leave({}, {timeoutMs: callMs}).catch(() => undefined);
 			await spare.client[Symbol.asyncDispose]();

@@ -31,7 +31,7 @@ export interface SpareOptions extends Pick<ServeOptions, 'arguments' | 'runtimes
 export async function waitAsSpare({arguments: given, runtimes, program, listening}: SpareOptions): Promise<void> {
 	const socketPath = spareSocketPath(given.address);
 	/** Resolves with the life of the shim that this becomes. */
-	const over = Promise.withResolvers<Promise<void> | undefined>();
+	const over = Promise.withResolvers<{readonly life?: Promise<void>}>();
 	let isTaken = false;
 
 	const assign = async ({namespace, id, bundle}: SpareAssignment): Promise<SpareAssigned> => {
@@ -50,7 +50,7 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 			await serving.promise;
 			// Before the answer: the daemon makes the next spare in this place.
 			await listener[Symbol.asyncDispose]();
-			over.resolve(life);
+			over.resolve({life});
 		} catch (error) {
 			isTaken = false;
 			// The group's shim is there already.
@@ -66,7 +66,7 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 		assign,
 		leave: () => {
 			if (!isTaken) {
-				over.resolve(undefined);
+				over.resolve({});
 			}
 			return {};
 		},
@@ -80,10 +80,10 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 			idleSince = performance.now();
 			limitMs = abandonedMs;
 		} else if (performance.now() - idleSince > limitMs) {
-			over.resolve(undefined);
+			over.resolve({});
 		}
 	}, lookMs);
-	const life = await over.promise.finally(() => clearInterval(look));
+	const {life} = await over.promise.finally(() => clearInterval(look));
 	await listener[Symbol.asyncDispose]();
 	await server.close(AbortSignal.timeout(drainMs));
 	await life;
