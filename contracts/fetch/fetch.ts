@@ -49,6 +49,8 @@ export interface Repository extends AsyncDisposable {
 	open(descriptor: Descriptor, options?: OpenOptions): AsyncIterable<Uint8Array>;
 	/** Descriptors of what refers to `subject` (distribution-spec, Listing Referrers); empty when there is none. */
 	referrers(subject: Digest, options?: {readonly artifactType?: string; readonly signal?: AbortSignal}): Promise<readonly Descriptor[]>;
+	/** Sentences that whoever pulls should read: how many requests a registry still allows, and what it warns of. */
+	notices?(): readonly string[];
 }
 
 /** Bytes on their way to a registry. Disposed without commit, nothing is there. */

@@ -1,7 +1,8 @@
 import type {Readable} from 'node:stream';
-import {Agent, request, type Dispatcher} from 'undici';
+import {request, type Dispatcher} from 'undici';
 import {KeelsonError} from '../../kernel/errors.ts';
-import type {RegistryHost} from './hosts.ts';
+import {Agents} from './agents.ts';
+import type {Trust} from './hosts.ts';
 
 /** A message to a registry. */
 export interface HttpRequest {
@@ -12,32 +13,37 @@ export interface HttpRequest {
 	readonly signal?: AbortSignal;
 }
 
-export type HttpResponse = Dispatcher.ResponseData;
+/** An answer, and the address that gave it: another than was asked, after a redirect. */
+export type HttpResponse = Dispatcher.ResponseData & {readonly url: URL};
 
-interface Options {
+export interface HttpOptions {
+	/** Milliseconds without a byte after which a body counts as broken. */
 	readonly stallTimeoutMs: number;
 	readonly userAgent: string;
+	/** Where proxies are named; default: nowhere. */
+	readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
-const CONNECT_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 60_000;
-const HEADER_BYTES_MAX = 64 * 1024;
 const REDIRECTS_MAX = 5;
+/** What another host than the one that was meant may know of a request. Anything else may be a secret (CVE-2020-15157). */
+const HARMLESS_HEADERS: ReadonlySet<string> = new Set(['accept', 'range']);
 
-/** Connections that are kept, and shared by all pulls; one pool for each way of trusting a host. */
+/** Sends and receives over connections that are kept, and shared by all pulls. */
 export class HttpClient implements AsyncDisposable {
-	readonly #options: Options;
-	readonly #agents = new Map<string, Agent>();
+	readonly #options: HttpOptions;
+	readonly #agents: Agents;
 
-	constructor(options: Options) {
+	constructor(options: HttpOptions) {
 		this.#options = options;
+		this.#agents = new Agents(options.environment ?? {});
 	}
 
 	/**
-	 * Sends, and follows redirects of GET and HEAD. `headers` named authorization go to the first host alone.
+	 * Sends, and follows redirects of GET and HEAD; another host sees nothing but what is asked for.
 	 * Rejects with UNAVAILABLE when there is no answer, CANCELLED when aborted. The caller reads or dumps the body.
 	 */
-	async send(message: HttpRequest, trust: RegistryHost['trust']): Promise<HttpResponse> {
+	async send(message: HttpRequest, trust: Trust): Promise<HttpResponse> {
 		let current = message;
 		for (let hops = 0; ; hops++) {
 			const response = await this.#once(current, trust);
@@ -45,7 +51,7 @@ export class HttpClient implements AsyncDisposable {
 			if (![301, 302, 303, 307, 308].includes(response.statusCode) || typeof location !== 'string' || (message.method !== 'GET' && message.method !== 'HEAD')) {
 				return response;
 			}
-			await response.body.dump();
+			await discard(response);
 			if (hops === REDIRECTS_MAX) {
 				throw new KeelsonError('UNAVAILABLE', `${message.method} ${shown(message.url)}: more than ${REDIRECTS_MAX} redirects`);
 			}
@@ -54,47 +60,28 @@ export class HttpClient implements AsyncDisposable {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		await Promise.all([...this.#agents.values()].map(async agent => agent.destroy()));
-		this.#agents.clear();
+		await this.#agents[Symbol.asyncDispose]();
 	}
 
-	async #once({method, url, headers, body, signal}: HttpRequest, trust: RegistryHost['trust']): Promise<HttpResponse> {
+	async #once({method, url, headers, body, signal}: HttpRequest, trust: Trust): Promise<HttpResponse> {
 		try {
-			return await request(url, {
+			const response = await request(url, {
 				method,
 				headers: {'user-agent': this.#options.userAgent, ...headers},
 				body: body ?? null,
-				dispatcher: this.#agentFor(trust),
+				dispatcher: this.#agents.get(url, trust),
+				headersTimeout: Math.min(HEADERS_TIMEOUT_MS, this.#options.stallTimeoutMs * 2),
+				bodyTimeout: this.#options.stallTimeoutMs,
 				...(signal === undefined ? {} : {signal}),
 			});
+			return Object.assign(response, {url});
 		} catch (error) {
 			throw requestFailed(error, `${method} ${shown(url)}`, signal);
 		}
 	}
-
-	#agentFor(trust: RegistryHost['trust']): Agent {
-		const key = JSON.stringify([trust.skipVerify, trust.ca, trust.certificate]);
-		const known = this.#agents.get(key);
-		if (known !== undefined) {
-			return known;
-		}
-		const agent = new Agent({
-			bodyTimeout: this.#options.stallTimeoutMs,
-			headersTimeout: HEADERS_TIMEOUT_MS,
-			maxHeaderSize: HEADER_BYTES_MAX,
-			connect: {
-				timeout: CONNECT_TIMEOUT_MS,
-				rejectUnauthorized: !trust.skipVerify,
-				...(trust.ca === undefined ? {} : {ca: [...trust.ca]}),
-				...(trust.certificate === undefined ? {} : {cert: trust.certificate, key: trust.key}),
-			},
-		});
-		this.#agents.set(key, agent);
-		return agent;
-	}
 }
 
-/** Credentials never travel to another host, nor down to plain http (CVE-2020-15157). */
+/** A redirect never leads down to plain http, nor to anything but http. */
 function redirected(message: HttpRequest, location: string): HttpRequest {
 	if (!URL.canParse(location, message.url.href)) {
 		throw new KeelsonError('UNAVAILABLE', `${shown(message.url)} redirects to ${JSON.stringify(location.slice(0, 200))}, which is no address`);
@@ -103,8 +90,19 @@ function redirected(message: HttpRequest, location: string): HttpRequest {
 	if (url.protocol !== 'https:' && (url.protocol !== 'http:' || message.url.protocol === 'https:')) {
 		throw new KeelsonError('PERMISSION_DENIED', `${shown(message.url)} redirects to ${shown(url)}: refused, it is less safe`);
 	}
-	const {authorization: _authorization, ...others} = message.headers;
-	return {...message, url, headers: url.host === message.url.host ? message.headers : others};
+	return {...message, url, headers: headersTo(url, message.url, message.headers)};
+}
+
+/** The headers of a request that goes to another address than was meant. */
+export function headersTo(url: URL, meant: URL, headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+	const isSame = url.host === meant.host && (url.protocol === meant.protocol || url.protocol === 'https:');
+	return isSame ? headers : Object.fromEntries(Object.entries(headers).filter(([name]) => HARMLESS_HEADERS.has(name.toLowerCase())));
+}
+
+/** Lets an answer's body go: a small one is read, so that the connection can be used again. */
+export async function discard({body}: HttpResponse): Promise<void> {
+	// What fails here is of no interest: the answer was understood.
+	await body.dump({limit: 64 * 1024}).catch(() => undefined);
 }
 
 /** What a failure on the way means. */
@@ -115,6 +113,11 @@ export function requestFailed(error: unknown, what: string, signal?: AbortSignal
 	const message = error instanceof Error ? error.message : String(error);
 	const cause = error instanceof AggregateError ? error.errors.map(String).join('; ') : message;
 	return new KeelsonError('UNAVAILABLE', `${what}: ${cause}`, {cause: error});
+}
+
+export function headerOf(response: Pick<HttpResponse, 'headers'>, name: string): string {
+	const value = response.headers[name];
+	return typeof value === 'string' ? value : Array.isArray(value) ? value.join(', ') : '';
 }
 
 /** Without query: it may hold a signature. */

@@ -1,15 +1,27 @@
 /** Images from, and to, registries that speak the OCI distribution protocol. Never learns where bytes go. */
 
+import {homedir} from 'node:os';
+import path from 'node:path';
 import {z} from 'zod';
 import {Registry} from '../../contracts/fetch/fetch.ts';
 import {definePlugin} from '../../kernel/index.ts';
+import {configuredCredentials} from './credentials.ts';
+import {criRegistry} from './cri-registry.ts';
+import {dockerConfig} from './docker-config.ts';
 import {HttpClient} from './http-client.ts';
 import {OciRegistry} from './registry.ts';
 
+const text = z.string().default('');
+
 const config = z.strictObject({
-	config_path: z.string().default('').describe('directories with a hosts.toml for each registry host, separated by colons'),
+	config_path: text.describe('directories with a hosts.toml for each registry host, separated by colons; empty: that of containerd\'s CRI table, if any'),
 	stall_timeout: z.number().int().positive().default(30).describe('seconds without a byte after which a download counts as broken'),
 	trusted_realms: z.array(z.string()).default([]).describe('hosts of token servers that may be sent credentials, beside those in the registry\'s own domain'),
+	parallel_parts: z.number().int().min(1).max(16).default(1).describe('requests at a time for one large blob'),
+	part_size: z.number().int().min(64 * 1024).max(16 * 1024 * 1024).default(4 * 1024 * 1024).describe('bytes of each such part; so many are kept in memory for each'),
+	credentials: z.record(z.string(), z.strictObject({username: text, password: text, identity_token: text, helper: text})).default({})
+		.describe('who is asking, by registry host: user name and password, a refresh token, or the x of a program docker-credential-x'),
+	docker_config: z.string().default('~/.docker/config.json').describe('Docker\'s file of credentials and credential helpers; empty: none'),
 });
 
 export const plugin = definePlugin({
@@ -18,8 +30,21 @@ export const plugin = definePlugin({
 	requires: {},
 	config,
 
-	init({config: {config_path: configPath, stall_timeout: stallTimeout, trusted_realms: trustedRealms}, lifetime, daemon}) {
-		const http = lifetime.use(new HttpClient({stallTimeoutMs: stallTimeout * 1000, userAgent: `keelson/${daemon.version}`}));
-		return new OciRegistry({http, hostDirectories: configPath.split(':').filter(part => part !== ''), trustedRealms});
+	init({config: table, lifetime, daemon}) {
+		const http = lifetime.use(new HttpClient({stallTimeoutMs: table.stall_timeout * 1000, userAgent: `keelson/${daemon.version}`, environment: process.env}));
+		const cri = criRegistry(tablesOf(daemon.config['plugins']));
+		const docker = table.docker_config.replace(/^~(?=\/)/, homedir());
+		return new OciRegistry({
+			http,
+			hostDirectories: (table.config_path || cri?.configPath || '').split(path.delimiter).filter(part => part !== ''),
+			trustedRealms: table.trusted_realms,
+			ranges: {concurrency: table.parallel_parts, bytes: table.part_size},
+			credentials: [configuredCredentials(table.credentials), ...(cri === undefined ? [] : [cri.credentials]), ...(docker === '' ? [] : [dockerConfig(docker)])],
+			...(cri === undefined ? {} : {otherwise: cri.hosts}),
+		});
 	},
 });
+
+function tablesOf(plugins: unknown): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
+	return typeof plugins === 'object' && plugins !== null ? plugins as Readonly<Record<string, Readonly<Record<string, unknown>>>> : {};
+}

@@ -1,10 +1,14 @@
 import type {PushOptions, PushTarget, PushWriter} from '../../contracts/fetch/fetch.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import {isIndex, isManifest} from '../../contracts/oci/media-type.ts';
-import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
+import {isKeelsonError} from '../../kernel/errors.ts';
+import {BlobUpload} from './blob-upload.ts';
 import type {RegistryHost} from './hosts.ts';
+import {discard, headerOf, type HttpResponse} from './http-client.ts';
 import {BlobWriter, ManifestWriter} from './push-writer.ts';
-import {headerOf, type Session} from './session.ts';
+import type {Session} from './session.ts';
+
+type Asking = PushOptions & {readonly signal: AbortSignal};
 
 /** A repository to push to (distribution-spec, Pushing). */
 export class OciPushTarget implements PushTarget {
@@ -24,7 +28,7 @@ export class OciPushTarget implements PushTarget {
 		this.#session.close();
 	}
 
-	async #manifest(descriptor: Descriptor, {byDigest = false, signal}: PushOptions & {signal: AbortSignal}): Promise<PushWriter | undefined> {
+	async #manifest(descriptor: Descriptor, {byDigest = false, signal}: Asking): Promise<PushWriter | undefined> {
 		const {tag, digest} = this.#session.reference;
 		const path = `manifests/${byDigest ? descriptor.digest : tag ?? digest ?? descriptor.digest}`;
 		// A tag that is there may stand for anything: only the digest says that it is this manifest.
@@ -33,33 +37,40 @@ export class OciPushTarget implements PushTarget {
 		}
 		return new ManifestWriter(descriptor, async body => {
 			const {response} = await this.#session.ask({method: 'PUT', path, headers: {'content-type': descriptor.mediaType}, body, signal}, 'push');
-			await response.body.dump();
+			await discard(response);
 		});
 	}
 
-	async #blob(descriptor: Descriptor, {mountFrom, signal}: PushOptions & {signal: AbortSignal}): Promise<PushWriter | undefined> {
+	async #blob(descriptor: Descriptor, {mountFrom, signal}: Asking): Promise<PushWriter | undefined> {
 		if (await this.#head(`blobs/${descriptor.digest}`, descriptor, {signal, isNamedByDigest: true})) {
 			return undefined;
 		}
-		const query = mountFrom === undefined ? {} : {mount: descriptor.digest, from: mountFrom};
-		const {response, host} = await this.#session.ask({method: 'POST', path: 'blobs/uploads/', query, headers: {'content-length': '0'}, body: '', signal}, 'push');
-		await response.body.dump();
-		if (response.statusCode === 201) {
-			return undefined;
+		const {response, host} = await this.#begin(descriptor, {signal, ...(mountFrom === undefined ? {} : {mountFrom})});
+		await discard(response);
+		return response.statusCode === 201 ? undefined : new BlobWriter(descriptor, new BlobUpload(this.#session, {host, begun: response, signal}));
+	}
+
+	/** Mounting needs the right to read the other repository too; whoever has not got it sends the bytes. */
+	async #begin({digest}: Descriptor, {mountFrom, signal}: Asking): Promise<{response: HttpResponse; host: RegistryHost}> {
+		const request = {method: 'POST', path: 'blobs/uploads/', headers: {'content-length': '0'}, body: '', signal} as const;
+		if (mountFrom !== undefined) {
+			this.#session.mayRead(mountFrom, true);
+			try {
+				return await this.#session.ask({...request, query: {mount: digest, from: mountFrom}}, 'push');
+			} catch (error) {
+				if (!isKeelsonError(error, 'UNAUTHENTICATED') && !isKeelsonError(error, 'PERMISSION_DENIED') && !isKeelsonError(error, 'NOT_FOUND')) {
+					throw error;
+				}
+				this.#session.mayRead(mountFrom, false);
+			}
 		}
-		const location = locationOf(headerOf(response, 'location'), host);
-		location.searchParams.set('digest', descriptor.digest);
-		return new BlobWriter(descriptor, async body => {
-			const headers = {'content-type': 'application/octet-stream', 'content-length': String(descriptor.size)};
-			const answer = await this.#session.sendTo(host, location, {method: 'PUT', headers, body, signal}, 'push');
-			await answer.body.dump();
-		});
+		return this.#session.ask(request, 'push');
 	}
 
 	async #head(path: string, {digest, mediaType}: Descriptor, {signal, isNamedByDigest}: {readonly signal: AbortSignal; readonly isNamedByDigest: boolean}): Promise<boolean> {
 		try {
 			const {response} = await this.#session.ask({method: 'HEAD', path, headers: {accept: `${mediaType}, */*`}, signal}, 'push');
-			await response.body.dump();
+			await discard(response);
 			const said = headerOf(response, 'docker-content-digest');
 			return said === '' ? isNamedByDigest : said === digest;
 		} catch (error) {
@@ -69,11 +80,4 @@ export class OciPushTarget implements PushTarget {
 			throw error;
 		}
 	}
-}
-
-function locationOf(location: string, host: RegistryHost): URL {
-	if (location === '' || !URL.canParse(location, host.base.href)) {
-		throw new KeelsonError('UNAVAILABLE', `${host.base.host} began an upload without saying where: location ${JSON.stringify(location.slice(0, 200))}`);
-	}
-	return new URL(location, host.base);
 }

@@ -5,18 +5,28 @@ import {isDigest, parseDigest, type Digest} from '../../contracts/oci/digest.ts'
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import {formatReference, parseReference, type Reference} from '../../contracts/oci/reference.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
-import {hostsFor} from './hosts.ts';
-import type {HttpClient, HttpResponse} from './http-client.ts';
+import type {CredentialSource} from './credentials.ts';
+import {hostsFor, type HostsRule} from './hosts.ts';
+import {discard, headerOf, type HttpClient, type HttpResponse} from './http-client.ts';
 import {OciPushTarget} from './push-target.ts';
 import {readBytes} from './read-body.ts';
+import type {Parts as RangeParts} from './ranges.ts';
 import {OciRepository, manifestAccept} from './repository.ts';
-import {Session, headerOf} from './session.ts';
+import {Session} from './session.ts';
 
 interface Parts {
 	readonly http: HttpClient;
 	readonly hostDirectories: readonly string[];
 	readonly trustedRealms: readonly string[];
+	/** What counts for registries of which no directory knows. */
+	readonly otherwise?: HostsRule;
+	/** Asked in turn when a request brings no credentials. */
+	readonly credentials?: readonly CredentialSource[];
+	/** How large blobs are fetched; default: in one answer. */
+	readonly ranges?: RangeParts;
 }
+
+const WHOLE: RangeParts = {concurrency: 1, bytes: 0};
 
 /** A manifest or index larger than this is refused (distribution-spec asks registries for at least 4 MiB). */
 const MANIFEST_BYTES_MAX = 8 * 1024 * 1024;
@@ -33,7 +43,7 @@ export class OciRegistry implements Registry {
 		const parsed = parseReference(reference);
 		const session = await this.#session(parsed, options);
 		try {
-			return new OciRepository(formatReference(parsed), await descriptorOf(session, parsed), session);
+			return new OciRepository({name: formatReference(parsed), descriptor: await descriptorOf(session, parsed)}, session, this.#parts.ranges ?? WHOLE);
 		} catch (error) {
 			session.close();
 			throw error;
@@ -46,8 +56,11 @@ export class OciRegistry implements Registry {
 
 	async #session(reference: Reference, options: RegistryOptions): Promise<Session> {
 		const directories = options.hostDirectory === undefined || options.hostDirectory === '' ? this.#parts.hostDirectories : [options.hostDirectory];
-		const hosts = await hostsFor(reference.host, {directories, ...(options.defaultScheme === undefined ? {} : {defaultScheme: options.defaultScheme})});
-		return new Session({...this.#parts, hosts, reference, options});
+		const {otherwise, credentials = []} = this.#parts;
+		const hosts = await hostsFor(reference.host, {
+			directories, ...(options.defaultScheme === undefined ? {} : {defaultScheme: options.defaultScheme}), ...(otherwise === undefined ? {} : {otherwise}),
+		});
+		return new Session({...this.#parts, credentials, hosts, reference, options});
 	}
 }
 
@@ -56,7 +69,7 @@ async function descriptorOf(session: Session, reference: Reference): Promise<Des
 	const path = `manifests/${reference.digest ?? reference.tag ?? 'latest'}`;
 	const headers = {accept: manifestAccept};
 	const {response} = await session.ask({method: 'HEAD', path, headers}, 'resolve');
-	await response.body.dump();
+	await discard(response);
 	const size = Number.parseInt(headerOf(response, 'content-length'), 10);
 	const digest = reference.digest ?? digestIn(response);
 	const mediaType = mediaTypeIn(response);

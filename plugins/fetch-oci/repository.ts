@@ -1,76 +1,59 @@
 import type {OpenOptions, Repository} from '../../contracts/fetch/fetch.ts';
-import {parseDescriptor, type Descriptor} from '../../contracts/oci/descriptor.ts';
-import {digestAlgorithm, digestHex, type Digest} from '../../contracts/oci/digest.ts';
-import {isIndex, isManifest, mediaTypes} from '../../contracts/oci/media-type.ts';
-import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
-import {requestFailed, type HttpResponse} from './http-client.ts';
-import {readJson} from './read-body.ts';
-import {headerOf, type Session} from './session.ts';
+import type {Descriptor} from '../../contracts/oci/descriptor.ts';
+import type {Digest} from '../../contracts/oci/digest.ts';
+import {isForeignLayer, isIndex, isManifest, mediaTypes} from '../../contracts/oci/media-type.ts';
+import {isKeelsonError} from '../../kernel/errors.ts';
+import type {HttpResponse} from './http-client.ts';
+import {readRange, type Parts, type Span} from './ranges.ts';
+import {referrersOf} from './referrers.ts';
+import type {Session} from './session.ts';
 
-const REFERRERS_BYTES_MAX = 4 * 1024 * 1024;
+const URLS_MAX = 8;
 
 /** A repository to pull from. */
 export class OciRepository implements Repository {
 	readonly name: string;
 	readonly descriptor: Descriptor;
 	readonly #session: Session;
+	readonly #parts: Parts;
 
-	constructor(name: string, descriptor: Descriptor, session: Session) {
+	constructor({name, descriptor}: {readonly name: string; readonly descriptor: Descriptor}, session: Session, parts: Parts) {
 		this.name = name;
 		this.descriptor = descriptor;
 		this.#session = session;
+		this.#parts = parts;
 	}
 
 	async *open(descriptor: Descriptor, {offset = 0, signal: own}: OpenOptions = {}): AsyncIterable<Uint8Array> {
 		const signal = this.#session.signal(own);
-		if (offset >= descriptor.size && descriptor.size > 0) {
-			return;
-		}
-		const {response} = await this.#locate(descriptor, offset, signal);
-		// A registry that does not know ranges sends all, and one may begin earlier than asked: what was to be left out is skipped.
-		let toSkip = offset - firstByte(response, offset, descriptor);
-		try {
-			for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-				if (toSkip >= chunk.length) {
-					toSkip -= chunk.length;
-				} else {
-					yield toSkip === 0 ? chunk : chunk.subarray(toSkip);
-					toSkip = 0;
-				}
-			}
-		} catch (error) {
-			throw requestFailed(error, `download of ${descriptor.digest} from ${this.#session.reference.host}`, signal);
+		const {digest, size} = descriptor;
+		if (offset < size || size === 0) {
+			yield* readRange({digest, size, ask: async (span, inner) => this.#locate(descriptor, span, inner)}, offset, this.#parts, signal);
 		}
 	}
 
-	async referrers(subject: Digest, {artifactType, signal}: {readonly artifactType?: string; readonly signal?: AbortSignal} = {}): Promise<readonly Descriptor[]> {
-		const ask = async (path: string): Promise<unknown> => {
-			const {response} = await this.#session.ask({
-				method: 'GET', path, headers: {accept: mediaTypes.ociIndex}, ...(artifactType === undefined ? {} : {query: {artifactType}}), ...(signal === undefined ? {} : {signal}),
-			}, 'pull');
-			return readJson(response.body, {limit: REFERRERS_BYTES_MAX, what: `referrers of ${subject}`});
-		};
-		const document = await ask(`referrers/${subject}`)
-			// A registry older than the referrers API keeps them under a tag made of the digest.
-			.catch(unlessMissing(async () => ask(`manifests/${digestAlgorithm(subject)}-${digestHex(subject)}`)))
-			.catch(unlessMissing(async () => ({manifests: []})));
-		const manifests = typeof document === 'object' && document !== null && 'manifests' in document && Array.isArray(document.manifests) ? document.manifests : [];
-		return manifests.map(one => parseDescriptor(one, `referrers of ${subject}`))
-			.filter(one => artifactType === undefined || one.artifactType === artifactType);
+	async referrers(subject: Digest, options: {readonly artifactType?: string; readonly signal?: AbortSignal} = {}): Promise<readonly Descriptor[]> {
+		return referrersOf(this.#session, subject, options);
+	}
+
+	notices(): readonly string[] {
+		return this.#session.notices.list();
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#session.close();
 	}
 
-	async #locate({mediaType, digest}: Descriptor, offset: number, signal: AbortSignal): ReturnType<Session['ask']> {
-		const headers = {accept: `${mediaType}, */*`, ...(offset === 0 ? {} : {range: `bytes=${offset}-`})};
-		const ask = async (kind: string): ReturnType<Session['ask']> => this.#session.ask({method: 'GET', path: `${kind}/${digest}`, headers, signal}, 'pull');
+	async #locate(descriptor: Descriptor, {start, end}: Span, signal: AbortSignal): Promise<HttpResponse> {
+		const {mediaType, digest, size} = descriptor;
+		const range = end < size ? {range: `bytes=${start}-${end - 1}`} : start > 0 ? {range: `bytes=${start}-`} : {};
+		const headers = {accept: `${mediaType}, */*`, ...range};
+		const ask = async (kind: string): Promise<HttpResponse> => (await this.#session.ask({method: 'GET', path: `${kind}/${digest}`, headers, signal}, 'pull')).response;
 		if (isIndex(mediaType) || isManifest(mediaType)) {
 			return ask('manifests');
 		}
 		try {
-			return await ask('blobs');
+			return await this.#elsewhere(descriptor, headers, signal) ?? await ask('blobs');
 		} catch (error) {
 			// An artifact's manifest may have a type that nobody here knows.
 			if (!isKeelsonError(error, 'NOT_FOUND') || !mediaType.endsWith('+json')) {
@@ -79,30 +62,24 @@ export class OciRepository implements Repository {
 			return ask('manifests');
 		}
 	}
-}
 
-/** Where an answer begins (RFC 9110, section 14.4). Rejects with UNAVAILABLE what begins beyond what was asked for. */
-function firstByte(response: HttpResponse, offset: number, {digest}: Descriptor): number {
-	if (response.statusCode !== 206) {
-		return 0;
-	}
-	const range = headerOf(response, 'content-range');
-	const [, start] = /^bytes (\d+)-/.exec(range) ?? [];
-	const first = start === undefined ? offset : Number.parseInt(start, 10);
-	if (first > offset) {
-		response.body.destroy();
-		throw new KeelsonError('UNAVAILABLE', `${digest} was asked for from byte ${offset} on, the answer has ${JSON.stringify(range.slice(0, 100))}`);
-	}
-	return first;
-}
-
-function unlessMissing<T>(otherwise: () => Promise<T>): (error: unknown) => Promise<T> {
-	return async error => {
-		if (!isKeelsonError(error, 'NOT_FOUND')) {
-			throw KeelsonError.from(error);
+	/** A foreign layer lies where its own addresses say, and perhaps in the registry too. Whoever answers there is a stranger. */
+	async #elsewhere({mediaType, urls = []}: Descriptor, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse | undefined> {
+		for (const text of isForeignLayer(mediaType) ? urls.slice(0, URLS_MAX) : []) {
+			const url = URL.canParse(text) ? new URL(text) : undefined;
+			if (url?.protocol === 'https:' || url?.protocol === 'http:') {
+				try {
+					return await this.#session.askStranger(url, headers, signal);
+				} catch (error) {
+					// The next address may be better, or the registry.
+					if (signal.aborted || !isKeelsonError(error)) {
+						throw error;
+					}
+				}
+			}
 		}
-		return otherwise();
-	};
+		return undefined;
+	}
 }
 
 /** What `resolve` sends: every manifest that we can read. */

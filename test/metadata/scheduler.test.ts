@@ -1,7 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
 import {descriptorOf, put} from '../../contracts/metadata/metadata-story.suite.ts';
-import {parseDuration} from '../../plugins/metadata-sqlite/schedule/duration.ts';
+import {parseDuration} from '../../lib/duration/duration.ts';
 import {schedulerConfig, type SchedulerConfig} from '../../plugins/metadata-sqlite/schedule/scheduler-config.ts';
 import {CollectionScheduler} from '../../plugins/metadata-sqlite/schedule/scheduler.ts';
 import {sqliteInMemory, strictLog, type House} from './sqlite-in-memory.ts';

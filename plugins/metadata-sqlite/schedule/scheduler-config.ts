@@ -1,5 +1,5 @@
 import {z} from 'zod';
-import {parseDuration} from './duration.ts';
+import {parseDuration} from '../../../lib/duration/duration.ts';
 
 const duration = z.string().refine(value => parseDuration(value) !== undefined, {error: 'expected a duration such as "100ms"'});
 

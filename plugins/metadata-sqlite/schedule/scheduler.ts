@@ -1,7 +1,7 @@
 import type {GarbageCollector} from '../../../contracts/metadata/garbage-collector.ts';
 import type {CollectResult, Metadata} from '../../../contracts/metadata/metadata.ts';
 import type {Logger} from '../../../kernel/log.ts';
-import {parseDuration} from './duration.ts';
+import {parseDuration} from '../../../lib/duration/duration.ts';
 import type {SchedulerConfig} from './scheduler-config.ts';
 
 /** The least rest between two collections, so that a burst of deletions is collected once. */
