@@ -38,7 +38,7 @@ export async function parseHosts(table: Table, place: Place): Promise<readonly R
 }
 
 async function hostOf(address: string, entry: Table, place: Place): Promise<RegistryHost> {
-	const text = address.startsWith('http') ? address : `https://${address}`;
+	const text = address.includes('://') ? address : `https://${address}`;
 	const base = URL.canParse(text) ? new URL(text) : undefined;
 	if (base === undefined || (base.protocol !== 'https:' && base.protocol !== 'http:')) {
 		throw new KeelsonError('INVALID_ARGUMENT', `${place.file}: host ${JSON.stringify(address)} is no address`);

@@ -1,9 +1,19 @@
 import {mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {freePort} from './free-port.ts';
 import {Service} from './service.ts';
 import {until} from './until.ts';
+
+export interface RegistryConfig {
+	/** Serves TLS; `client`: and asks for a certificate that this authority signed. */
+	readonly tls?: {readonly certificateFile: string; readonly keyFile: string; readonly client?: string};
+	/** Wants tokens of this server, signed by a key with this certificate. */
+	readonly token?: {readonly realm: string; readonly certificateFile: string};
+	/** Sends whoever asks for a blob to an object store at this address. */
+	readonly redirect?: string;
+}
 
 /** A real registry (Debian's docker-registry) on a loopback port of its own, plain HTTP, its blobs in a fresh directory that goes with it. */
 export class Registry implements AsyncDisposable {
@@ -17,11 +27,11 @@ export class Registry implements AsyncDisposable {
 		this.#service = service;
 	}
 
-	static async start(): Promise<Registry> {
+	static async start(config: RegistryConfig = {}): Promise<Registry> {
 		const root = await mkdtemp(path.join(tmpdir(), 'keelson-registry-'));
 		try {
 			// Another program may take the port between the look and the listen.
-			return await until('a registry that gets its port', async () => Registry.#attempt(root).catch(error => {
+			return await until('a registry that gets its port', async () => Registry.#attempt(root, config).catch(error => {
 				if (!String(error.message).includes('address already in use')) {
 					throw error;
 				}
@@ -34,17 +44,20 @@ export class Registry implements AsyncDisposable {
 		}
 	}
 
-	static async #attempt(root: string): Promise<Registry> {
+	static async #attempt(root: string, {tls, token, redirect}: RegistryConfig): Promise<Registry> {
 		const host = `127.0.0.1:${await freePort()}`;
 		const config = path.join(root, 'config.yml');
 		await writeFile(config, [
 			'version: 0.1',
 			'log: {level: error, accesslog: {disabled: true}}',
 			`storage: {filesystem: {rootdirectory: ${root}/storage}, delete: {enabled: true}}`,
-			`http: {addr: ${host}}`,
+			`http: ${JSON.stringify({addr: host, ...tls === undefined ? {} : {tls: {certificate: tls.certificateFile, key: tls.keyFile, ...tls.client === undefined ? {} : {clientcas: [tls.client]}}}})}`,
+			...token === undefined ? [] : [`auth: ${JSON.stringify({token: {realm: token.realm, service: 'registry', issuer: 'keelson-test', rootcertbundle: token.certificateFile}})}`],
+			...redirect === undefined ? [] : [`middleware: ${JSON.stringify({storage: [{name: 'redirect', options: {baseurl: redirect}}]})}`],
 			'',
 		].join('\n'));
-		const isReady = async () => fetch(`http://${host}/v2/`).then(response => response.ok, () => false);
+		const [name = '', port = ''] = host.split(':');
+		const isReady = async () => tls === undefined && token === undefined ? fetch(`http://${host}/v2/`).then(response => response.ok, () => false) : listens(name, Number(port));
 		const service = await Service.start('docker-registry', ['serve', config], {log: path.join(root, 'log'), isReady});
 		return new Registry(host, root, service);
 	}
@@ -76,5 +89,16 @@ export class Registry implements AsyncDisposable {
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.#service.stop(2000);
 		await rm(this.root, {recursive: true, force: true});
+	}
+}
+
+/** Whoever wants tokens or certificates does not answer just anybody. */
+async function listens(host: string, port: number): Promise<boolean> {
+	const {promise, resolve} = Promise.withResolvers<boolean>();
+	const socket = connect(port, host, () => resolve(true)).on('error', () => resolve(false));
+	try {
+		return await promise;
+	} finally {
+		socket.destroy();
 	}
 }
