@@ -44,6 +44,7 @@ export const plugin = definePlugin({
 				ttrpcAddress: textAt(daemon.config, 'ttrpc') || (grpcAddress === '' ? '' : `${grpcAddress}.ttrpc`),
 				daemonBinary: daemon.binary,
 				runtimeRoot: runtimeRoot || path.join(daemon.state, 'runc'),
+				version: daemon.version,
 				debug: textAt(daemon.config, 'debug', 'level') === 'debug',
 			},
 		}));

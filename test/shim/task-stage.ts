@@ -25,7 +25,7 @@ import {deadlinesFrom} from '../../plugins/shim/manager/deadlines.ts';
 import {ShimTaskManager} from '../../plugins/shim/manager/manager.ts';
 import {findShimScript, writeLauncher} from '../../plugins/shim/manager/own-launcher.ts';
 import {SpareDefinition, spareSocketPath} from '../../plugins/shim/protocol/spare-service.ts';
-import {taskV2} from '../../plugins/shim/protocol/task-definition.ts';
+import {taskV2, taskV3} from '../../plugins/shim/protocol/task-definition.ts';
 import {sweep} from '../helpers/sweep.ts';
 import {mountsUnder, tracesOf} from '../helpers/traces.ts';
 import {until} from '../helpers/until.ts';
@@ -100,7 +100,7 @@ export class ShimStage implements TaskStage {
 			search: {own: this.launcher, overrides: {}, searchPath: process.env['PATH'] ?? ''},
 			environment: {
 				grpcAddress: path.join(this.directory, 'daemon.sock'), ttrpcAddress: path.join(this.directory, 'daemon.sock.ttrpc'), daemonBinary: '/bin/true',
-				runtimeRoot: path.join(this.directory, 'runc'), debug: false,
+				runtimeRoot: path.join(this.directory, 'runc'), debug: false, version: '0.0.0',
 			},
 		});
 	}
@@ -189,9 +189,9 @@ export class ShimStage implements TaskStage {
 
 	/** The pid of the shim that serves a container. */
 	async shimOf(containerId: string): Promise<number> {
-		const {address} = JSON.parse(await readFile(path.join(this.bundle(containerId), 'bootstrap.json'), 'utf8')) as {address: string};
+		const {address, version} = JSON.parse(await readFile(path.join(this.bundle(containerId), 'bootstrap.json'), 'utf8')) as {address: string; version: number};
 		await using client = await connectTtrpc(address.replace('unix://', ''));
-		return (await ttrpcClientFor(taskV2, client).connect({id: containerId})).shimPid;
+		return (await ttrpcClientFor(version === 3 ? taskV3 : taskV2, client).connect({id: containerId})).shimPid;
 	}
 
 	async removeCgroups(name: string): Promise<void> {

@@ -3,6 +3,7 @@ import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
 import type {CreateTask} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {Options} from '../../../api/gen/types/runc/options/oci.ts';
+import {joinCgroup, makeCgroup} from '../protocol/shim-cgroup.ts';
 import {Bundle} from './bundle.ts';
 import {LogPipe} from './log-pipe.ts';
 import {findRuntimeBinary} from './runtime-binary.ts';
@@ -37,6 +38,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	task.shim = shim;
 	try {
 		await bundle.writeAddress(shim.address);
+		await moveShim(world, shim, containerId, options);
 		const {terminal, stdin, stdout, stderr} = request;
 		const {pid} = await shim.task.create({
 			id: containerId, bundle: bundle.path, terminal, stdin, stdout, stderr, rootfs: request.rootfs,
@@ -81,9 +83,21 @@ async function acquireShim(
 	// A cgroup of the shim's own, or a binary that the client chose, is a wish to be alone.
 	const {shimCgroup} = runcOptions(options);
 	try {
-		return await pool.acquire(program(binary), bundle, {isShared: binary === search.own && runtimePath === '' && shimCgroup === '', signal});
+		if (shimCgroup !== '' && binary !== search.own) {
+			await makeCgroup(shimCgroup);
+		}
+		return await pool.acquire(program(binary), bundle, {isShared: binary === search.own && runtimePath === '' && shimCgroup === '', options, signal});
 	} catch (error) {
 		throw prefixed('failed to start shim', error);
+	}
+}
+
+// Our own does so itself; of the others only some, and those only when told in the way of their age.
+async function moveShim({search, deadlines}: TaskWorld, shim: RunningShim, id: string, options: CreateTask['options']): Promise<void> {
+	const {shimCgroup} = runcOptions(options);
+	if (shimCgroup !== '' && shim.program.path !== search.own) {
+		const {shimPid} = await shim.task.connect({id}, {timeoutMs: deadlines.load});
+		await joinCgroup(shimCgroup, shimPid);
 	}
 }
 

@@ -13,6 +13,7 @@ import {findRuntimeBinary, type RuntimeSearch} from './runtime-binary.ts';
 import type {RunningShim} from './running-shim.ts';
 import {ShimPool} from './shim-pool.ts';
 import {ShimProgram, type ShimEnvironment} from './shim-program.ts';
+import {StartProtocols} from './start-protocols.ts';
 import {TaskNetworks} from './task-networks.ts';
 import {TaskRegistry} from './task-registry.ts';
 import {TaskWorld} from './task-world.ts';
@@ -46,14 +47,15 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	private constructor({metadata, events, namespaces, networks, place, environment, search, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
 		this.#metadata = metadata;
 		const {grpcAddress} = environment;
-		this.#warm = hasWarmSpare && grpcAddress !== '' ? new WarmSpare({program: new ShimProgram(search.own, environment), grpcAddress, log}) : undefined;
+		const protocols = new StartProtocols(search.own);
+		this.#warm = hasWarmSpare && grpcAddress !== '' ? new WarmSpare({program: new ShimProgram(search.own, environment, protocols), grpcAddress, log}) : undefined;
 		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, warm: this.#warm, lost: shim => this.#lost(shim)});
 		this.#world = new TaskWorld({
 			place, events, search, deadlines, log,
 			registry: new TaskRegistry(),
 			pool: this.#pool,
 			networks: new TaskNetworks(namespaces, networks, log),
-			program: binary => new ShimProgram(binary, environment),
+			program: binary => new ShimProgram(binary, environment, protocols),
 		});
 	}
 

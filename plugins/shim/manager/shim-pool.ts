@@ -1,3 +1,4 @@
+import type {Any} from '../../../contracts/oci/any.ts';
 import type {Logger} from '../../../kernel/log.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import type {Bundle, ShimAddress} from './bundle.ts';
@@ -38,11 +39,13 @@ export class ShimPool implements AsyncDisposable {
 	}
 
 	/** A place in a shim for a container: in one with room, or in a new one. Rejects with what the shim's binary said. */
-	async acquire(program: ShimProgram, bundle: Bundle, {isShared, signal}: {readonly isShared: boolean; readonly signal: AbortSignal}): Promise<RunningShim> {
+	async acquire(program: ShimProgram, bundle: Bundle, {isShared, options, signal}: {
+		readonly isShared: boolean; readonly options: Any | undefined; readonly signal: AbortSignal;
+	}): Promise<RunningShim> {
 		const {containersPerShim} = this.#options;
 		const key = `${bundle.namespace}\0${program.path}`;
 		const found = isShared ? [...this.#slots].find(slot => slot.isShared && slot.key === key && slot.ids.size < containersPerShim) : undefined;
-		const slot = found ?? this.#add(key, isShared && containersPerShim > 1, async shared => this.#start(program, bundle, shared, signal));
+		const slot = found ?? this.#add(key, isShared && containersPerShim > 1, async shared => this.#start(program, bundle, {isShared: shared, options, signal}));
 		clearTimeout(slot.spare);
 		slot.ids.add(bundle.id);
 		const shim = await slot.shim;
@@ -113,13 +116,15 @@ export class ShimPool implements AsyncDisposable {
 		return slot;
 	}
 
-	async #start(program: ShimProgram, bundle: Bundle, isShared: boolean, signal: AbortSignal): Promise<RunningShim> {
+	async #start(program: ShimProgram, bundle: Bundle, {isShared, options, signal}: {
+		readonly isShared: boolean; readonly options: Any | undefined; readonly signal: AbortSignal;
+	}): Promise<RunningShim> {
 		const {namespace, id, path} = bundle;
 		const {deadlines, log, warm} = this.#options;
 		// Not the request's signal alone: others may wait for the same shim.
 		const both = isShared ? AbortSignal.timeout(deadlines.call) : AbortSignal.any([signal, AbortSignal.timeout(deadlines.call)]);
 		const address = (warm?.serves(program.path) === true ? await warm.assign({namespace, id, bundle: path}) : undefined)
-			?? await program.start({namespace, id, bundle: path, signal: both});
+			?? await program.start({namespace, id, bundle: path, options, signal: both});
 		log.debug('shim started', {namespace, id, address: address.address});
 		return RunningShim.connect({program, namespace, address, isShared}, AbortSignal.timeout(deadlines.load));
 	}

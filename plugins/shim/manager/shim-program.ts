@@ -1,7 +1,12 @@
 import {spawn} from 'node:child_process';
 import path from 'node:path';
-import {KeelsonError} from '../../../kernel/errors.ts';
+import {Any as AnyMessage} from '../../../api/gen/google/protobuf/any.ts';
+import {BootstrapParams, LogLevel} from '../../../api/gen/runtime/bootstrap/v1/bootstrap.ts';
+import type {Any} from '../../../contracts/oci/any.ts';
+import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import type {ShimAddress} from './bundle.ts';
+import {parseAnswer} from './shim-answer.ts';
+import type {StartProtocol, StartProtocols} from './start-protocols.ts';
 
 /** What a shim's binary is told by its environment and flags. */
 export interface ShimEnvironment {
@@ -11,12 +16,24 @@ export interface ShimEnvironment {
 	readonly daemonBinary: string;
 	readonly runtimeRoot: string;
 	readonly debug: boolean;
+	/** Of this daemon. */
+	readonly version: string;
 }
 
 export interface ShimCall {
 	readonly namespace: string;
 	readonly id: string;
 	readonly bundle: string;
+	readonly signal: AbortSignal;
+}
+
+export interface ShimStart extends ShimCall {
+	/** The runtime options of the container. */
+	readonly options: Any | undefined;
+}
+
+interface ShimInput {
+	readonly namespace: string;
 	readonly input?: Uint8Array;
 	readonly signal: AbortSignal;
 }
@@ -27,16 +44,31 @@ const outputBytesMax = 4 * 1024 * 1024;
 export class ShimProgram {
 	readonly path: string;
 	readonly #environment: ShimEnvironment;
+	readonly #protocols: StartProtocols;
 
-	constructor(binary: string, environment: ShimEnvironment) {
+	constructor(binary: string, environment: ShimEnvironment, protocols: StartProtocols) {
 		this.path = binary;
 		this.#environment = environment;
+		this.#protocols = protocols;
 	}
 
-	/** Resolves with where the shim serves. Rejects with what the binary printed. */
-	async start(call: ShimCall): Promise<ShimAddress> {
-		const output = await this.#run([...this.#flags(call), 'start'], call.bundle, call);
-		return parseAddress(output.toString());
+	/** Resolves with where the shim serves, and what the running one speaks. Rejects with what the binary printed, each way that it was asked. */
+	async start(call: ShimStart): Promise<ShimAddress> {
+		const {order, worked} = await this.#protocols.of(this.path);
+		const refusals: string[] = [];
+		for (const protocol of order) {
+			try {
+				const address = parseAnswer(await this.#run([...this.#flags(call), 'start'], call.bundle, {...call, input: this.#input(protocol, call)}));
+				worked(protocol);
+				return address;
+			} catch (error) {
+				if (!isKeelsonError(error, 'UNKNOWN')) {
+					throw error;
+				}
+				refusals.push(error.message);
+			}
+		}
+		throw new KeelsonError('UNKNOWN', [...new Set(refusals)].join('; in the older way: '));
 	}
 
 	/** Starts a spare, which only a shim of ours can be. Resolves once it serves. */
@@ -59,12 +91,25 @@ export class ShimProgram {
 		}
 	}
 
+	#input(protocol: StartProtocol, {id, namespace, options}: ShimStart): Uint8Array {
+		if (protocol === 'flags') {
+			return options === undefined ? new Uint8Array(0) : AnyMessage.encode(options).finish();
+		}
+		const {grpcAddress, ttrpcAddress, daemonBinary, debug, version} = this.#environment;
+		return BootstrapParams.encode(BootstrapParams.fromPartial({
+			instanceId: id, namespace,
+			logLevel: debug ? LogLevel.LOG_LEVEL_DEBUG : LogLevel.LOG_LEVEL_INFO,
+			containerdVersion: version, containerdTtrpcAddress: ttrpcAddress, containerdGrpcAddress: grpcAddress, containerdBinary: daemonBinary,
+			extensions: options === undefined ? [] : [{value: options}],
+		})).finish();
+	}
+
 	#flags({namespace, id}: ShimCall): string[] {
 		const {grpcAddress, daemonBinary, debug} = this.#environment;
 		return ['-namespace', namespace, '-address', grpcAddress, '-publish-binary', daemonBinary, '-id', id, ...(debug ? ['-debug'] : [])];
 	}
 
-	async #run(args: readonly string[], cwd: string, {namespace, input, signal}: Pick<ShimCall, 'namespace' | 'input' | 'signal'>): Promise<Buffer> {
+	async #run(args: readonly string[], cwd: string, {namespace, input, signal}: ShimInput): Promise<Buffer> {
 		const {grpcAddress, ttrpcAddress, runtimeRoot} = this.#environment;
 		signal.throwIfAborted();
 		const child = spawn(this.path, args, {
@@ -99,20 +144,6 @@ export class ShimProgram {
 			signal.removeEventListener('abort', kill);
 		}
 	}
-}
-
-/** Reads what `start` printed: JSON since version 2 of the bootstrap protocol, a bare address before. Throws INTERNAL. */
-export function parseAddress(output: string): ShimAddress {
-	const text = output.trim();
-	const bootstrap = text.startsWith('{') ? JSON.parse(text) as Partial<ShimAddress> : {version: 2, address: text, protocol: 'ttrpc'};
-	const {version, address, protocol = 'ttrpc'} = bootstrap;
-	if (typeof address !== 'string' || !/^unix:\/\/\/|^\//.test(address)) {
-		throw new KeelsonError('INTERNAL', `the shim printed ${JSON.stringify(text.slice(0, 500))}, expected the address of a unix socket`);
-	}
-	if ((version !== 2 && version !== 3) || protocol !== 'ttrpc') {
-		throw new KeelsonError('UNIMPLEMENTED', `the shim at ${address} speaks ${protocol} version ${version}, expected ttrpc version 2 or 3`);
-	}
-	return {version, address, protocol};
 }
 
 async function collect(stream: NodeJS.ReadableStream, refuse: () => void): Promise<Buffer> {

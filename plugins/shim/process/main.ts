@@ -3,13 +3,14 @@ import {chdir, cwd} from 'node:process';
 import {closeSync, openSync, readFileSync, writeFileSync, writeSync} from 'node:fs';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
+import {isatty} from 'node:tty';
 import path from 'node:path';
 import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
 import {nameThread} from '../../../lib/sys/process.ts';
 import {shimSocketPath} from '../protocol/shim-socket.ts';
 import {Reaper} from './reaper.ts';
-import {parseShimArguments, type ShimArguments} from './shim-arguments.ts';
+import {expectNames, parseShimArguments, type ShimArguments} from './shim-arguments.ts';
 import {groupOf} from './shim-group.ts';
 
 /** Runs a program to its end; the shim's own way, since it reaps all its children itself. */
@@ -30,10 +31,11 @@ export async function runShim(program: ShimProgram): Promise<void> {
 			writeSync(1, `${program.name}:\n  Version:  ${program.version}\n`);
 			return;
 		case 'start':
-			return start(program, shimArguments);
+			return start(program, await completed(shimArguments));
 		case 'spare':
 			return spare(program, shimArguments);
 		case 'delete': {
+			expectNames(shimArguments);
 			using reaper = new Reaper();
 			const {deleteContainer} = await import('./delete.ts');
 			writeSync(1, await deleteContainer(shimArguments, shimArguments.bundle || cwd(), program.runtimes(reaper.run.bind(reaper))));
@@ -54,12 +56,17 @@ export async function runShim(program: ShimProgram): Promise<void> {
 
 // The launcher has put us into a session of our own; it and the daemon wait for standard output to end.
 async function start(program: ShimProgram, shimArguments: ShimArguments): Promise<void> {
-	const {address, namespace, id, versionMax} = shimArguments;
+	expectNames(shimArguments);
+	const {address, namespace, id, socketDirectory} = shimArguments;
 	const bundle = cwd();
-	const socketPath = shimSocketPath(address, namespace, groupOf(bundle) ?? id);
+	const socketPath = path.join(socketDirectory, path.basename(shimSocketPath(address, namespace, groupOf(bundle) ?? id)));
+	const text = await answerOf(shimArguments, `unix://${socketPath}`);
 	const answer = (): void => {
-		const socket = `unix://${socketPath}`;
-		writeSync(1, versionMax === 0 ? socket : JSON.stringify({version: Math.min(versionMax, 3), address: socket, protocol: 'ttrpc'}));
+		// Where containerd 1.6 looks for us when it starts again; later ones write their own file.
+		if (shimArguments.answer !== 'bootstrap') {
+			writeFileSync(path.join(bundle, 'address'), `unix://${socketPath}`, {mode: 0o600});
+		}
+		writeSync(1, text);
 		detach();
 	};
 	nameThread('keelson-shim');
@@ -103,6 +110,29 @@ function settle(): void {
 	chdir('/');
 	// Node would write its cache when this process ends: every shim until then would compile all over again.
 	setImmediate(flushCompileCache);
+}
+
+// What most daemons say there is nothing, or options that come again with the container.
+async function completed(flags: ShimArguments): Promise<ShimArguments> {
+	const input = isatty(0) ? Buffer.alloc(0) : readFileSync(0);
+	if (input.length === 0) {
+		return flags;
+	}
+	const {withBootstrap} = await import('./bootstrap.ts');
+	return withBootstrap(flags, input) ?? flags;
+}
+
+async function answerOf({answer, versionMax}: ShimArguments, address: string): Promise<Buffer> {
+	switch (answer) {
+		case 'address':
+			return Buffer.from(address);
+		case 'json':
+			return Buffer.from(JSON.stringify({version: Math.min(versionMax, 3), address, protocol: 'ttrpc'}));
+		case 'bootstrap': {
+			const {bootstrapAnswer} = await import('./bootstrap.ts');
+			return Buffer.from(bootstrapAnswer(address));
+		}
+	}
 }
 
 function detach(): void {

@@ -1,7 +1,6 @@
 import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {TtrpcServer} from '../../../lib/ttrpc/server.ts';
-import {shimSocketDirectory} from '../protocol/shim-socket.ts';
 import {EventPublisher} from './event-publisher.ts';
 import {IoOpener} from './open-io.ts';
 import {Reaper} from './reaper.ts';
@@ -34,7 +33,7 @@ export interface ServeOptions {
  * The life of a shim's process: serves until it is asked to end and holds no container, or is abandoned. Rejects with ALREADY_EXISTS
  * when another shim answers at the socket.
  */
-export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot}, socketPath, bundle, runtimes, listening}: ServeOptions): Promise<void> {
+export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot, socketDirectory}, socketPath, bundle, runtimes, listening}: ServeOptions): Promise<void> {
 	await using lifetime = new AsyncDisposableStack();
 	const ended = Promise.withResolvers<void>();
 	const log = (message: string): void => logTo(bundle, 'warning', message);
@@ -43,7 +42,7 @@ export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot}, 
 	const watcher = lifetime.use(new DescriptorWatcher());
 	const shim = new Shim({
 		namespace, runtimeRoot, reaper, watcher, log, runtimes: runtimes(reaper),
-		io: new IoOpener(reaper, watcher, shimSocketDirectory),
+		io: new IoOpener(reaper, watcher, socketDirectory),
 		publish: (type, value, delivered) => publisher.publish(type, value, delivered),
 	});
 	const server = lifetime.use(new TtrpcServer({services: taskServices(shim, ended.resolve), callsMax}));

@@ -1,10 +1,14 @@
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
+import {shimSocketDirectory} from '../protocol/shim-socket.ts';
 
 /** `spare` is ours: a process that becomes a shim when it is told for whom. */
 export type ShimAction = 'start' | 'spare' | 'delete' | 'version' | 'info';
 
-/** What a daemon says to a shim's binary, by flags and environment. */
+/** How `start` says where the shim serves: as text alone, in JSON, or as the bytes of a BootstrapResult. */
+export type ShimAnswer = 'address' | 'json' | 'bootstrap';
+
+/** What a daemon says to a shim's binary, by flags and environment, or since containerd 2.3 on standard input. */
 export interface ShimArguments {
 	readonly action: ShimAction;
 	readonly namespace: string;
@@ -16,13 +20,19 @@ export interface ShimArguments {
 	readonly publishBinary: string;
 	/** The daemon's ttrpc address, for events; empty: none. */
 	readonly ttrpcAddress: string;
-	/** The newest protocol that the daemon speaks; 0: it expects a bare address. */
+	readonly answer: ShimAnswer;
+	/** The newest task protocol that is answered in JSON. */
 	readonly versionMax: number;
+	/** Where shims listen. */
+	readonly socketDirectory: string;
 	/** Where runtimes keep their state; below it a directory a namespace. */
 	readonly runtimeRoot: string;
 }
 
-/** Flags as Go's flag package has them (`-name value`, `--name=value`), then the action. Throws INVALID_ARGUMENT. */
+/**
+ * Flags as Go's flag package has them (`-name value`, `--name=value`), then the action. Throws INVALID_ARGUMENT for another action; see
+ * `expectNames` for what else is required.
+ */
 export function parseShimArguments(words: readonly string[], environment: Readonly<Record<string, string | undefined>>): ShimArguments {
 	const flags = new Map<string, string>();
 	const rest: string[] = [];
@@ -44,19 +54,28 @@ export function parseShimArguments(words: readonly string[], environment: Readon
 	if (action !== 'start' && action !== 'spare' && action !== 'delete' && action !== 'version' && action !== 'info') {
 		throw new KeelsonError('INVALID_ARGUMENT', `action is ${JSON.stringify(action ?? '')}, expected start or delete`);
 	}
-	const isAbout = action === 'start' || action === 'delete';
+	const versionMax = Number(environment['MAX_SHIM_VERSION'] ?? 0) || 0;
 	return {
 		action,
-		namespace: isAbout ? parseIdentifier(text('namespace'), 'namespace') : '',
-		id: isAbout ? parseIdentifier(text('id'), 'container id') : '',
+		namespace: text('namespace'),
+		id: text('id'),
 		address: text('address'),
 		bundle: text('bundle'),
 		debug: text('debug') === 'true',
 		publishBinary: text('publish-binary'),
 		ttrpcAddress: environment['TTRPC_ADDRESS'] ?? '',
-		versionMax: Number(environment['MAX_SHIM_VERSION'] ?? 0) || 0,
+		// Before containerd 1.7 nobody said so, and expected no more than an address.
+		answer: versionMax === 0 ? 'address' : 'json',
+		versionMax,
+		socketDirectory: shimSocketDirectory,
 		runtimeRoot: environment['KEELSON_RUNTIME_ROOT'] || '/run/containerd/runc',
 	};
+}
+
+/** Throws INVALID_ARGUMENT unless the container is named: the names become parts of paths. */
+export function expectNames({namespace, id}: ShimArguments): void {
+	parseIdentifier(namespace, 'namespace');
+	parseIdentifier(id, 'container id');
 }
 
 const booleans = new Set(['v', 'info', 'debug']);

@@ -9,13 +9,13 @@ import {KeelsonError} from '../../../kernel/errors.ts';
 import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {performMounts, UMOUNT, unmountAll} from '../../../lib/sys/mount.ts';
 import {mountsUnder} from '../../../lib/sys/mount-table.ts';
+import {joinCgroup} from '../protocol/shim-cgroup.ts';
 import type {TaskEventType} from '../protocol/task-events.ts';
 import {recordOptions, type ContainerOptions} from './container-options.ts';
 import {ShimContainer} from './container.ts';
 import type {IoOpener} from './open-io.ts';
 import type {Reaper} from './reaper.ts';
 import {inRuntimeWords, toKillError} from './runtime-call.ts';
-import {joinCgroup} from './shim-cgroup.ts';
 import type {TaskProcess} from './task-process.ts';
 
 /** A spec is small; what is not is no spec. */
@@ -148,7 +148,7 @@ export class Shim {
 		});
 		await recordOptions(bundle, options);
 		if (options.shimCgroup !== '') {
-			joinCgroup(options.shimCgroup);
+			await joinCgroup(options.shimCgroup, process.pid);
 		}
 		const target = path.join(bundle, 'rootfs');
 		if (rootfs.length > 0) {

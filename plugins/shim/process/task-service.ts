@@ -7,6 +7,7 @@ import type {TtrpcService} from '../../../lib/ttrpc/service.ts';
 import {toStatusNumber} from '../protocol/status.ts';
 import {taskV2, taskV3} from '../protocol/task-definition.ts';
 import {toTimestamp} from '../protocol/timestamp.ts';
+import {inClassWords} from './class-words.ts';
 import {decodeCheckpointOptions, decodeOptions} from './decode-options.ts';
 import type {ShimContainer} from './container.ts';
 import {inRuntimeWords} from './runtime-call.ts';
@@ -101,7 +102,8 @@ export function taskServices(shim: Shim, shutdown: () => void): readonly TtrpcSe
 			return {};
 		},
 	};
-	return [ttrpcService(taskV2, handlers), ttrpcService(taskV3, handlers)];
+	const worded = inClassWords(handlers);
+	return [ttrpcService(taskV2, worded), ttrpcService(taskV3, worded)];
 }
 
 function execDetails({execs}: ShimContainer, pid: number): Any | undefined {
