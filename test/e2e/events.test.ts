@@ -4,7 +4,7 @@ import type {Ctr} from '../helpers/ctr.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {until} from '../helpers/until.ts';
 
-const scenario = endToEnd('events');
+const scenario = endToEnd('events', {pairs: true});
 
 interface Event {
 	readonly topic: string;
@@ -45,7 +45,7 @@ scenario('a container\'s life is told in order', async ({t, ctr, images, same}) 
 	t.is(exit?.['exit_status'], 3);
 	same('topics', mine.map(({topic}) => topic).filter(topic => !topic.startsWith('/tasks/')).toSorted());
 	same('keys', tasks.map(({topic, body}) => [topic, Object.keys(body).toSorted()]));
-});
+}, {pairs: true});
 
 scenario('an exec is told with its id', async ({t, ctr, images, same}) => {
 	await ctr.ok('run', '-d', images.busybox, 'host', 'sleep', '60');

@@ -6,7 +6,7 @@ import {endToEnd} from '../helpers/end-to-end.ts';
 import {isSince} from '../helpers/releases.ts';
 import {until} from '../helpers/until.ts';
 
-const scenario = endToEnd('run');
+const scenario = endToEnd('run', {pairs: true});
 
 scenario('a container runs, and its exit status comes back', async ({t, ctr, images}) => {
 	t.is(await ctr.prints('run', '--rm', images.busybox, 'hello', 'echo', 'hello'), 'hello\n');
@@ -18,7 +18,7 @@ scenario('a container runs, and its exit status comes back', async ({t, ctr, ima
 	t.deepEqual(await ctr.lines('containers', 'ls', '-q'), []);
 	t.deepEqual(await ctr.lines('tasks', 'ls', '-q'), []);
 	t.is((await ctr.rows('snapshots', 'ls')).length, 1);
-});
+}, {pairs: true});
 
 scenario('the image says user, entrypoint, command, environment and directory', async ({t, images, fresh}) => {
 	const ctr = fresh();
@@ -140,7 +140,7 @@ scenario('standard input reaches the process, and its end as well', async ({t, c
 	running.end();
 	t.is(await running.exit(), 0);
 	t.is(running.stdout, 'ready\none\ntwo\ndone\n');
-});
+}, {pairs: true});
 
 scenario('much output comes whole', async ({t, ctr, images}) => {
 	const {code, bytes} = await ctr.with({}, 'run', '--rm', images.busybox, 'much', 'sh', '-c', 'dd if=/dev/zero bs=64k count=128 2>/dev/null; echo end');
@@ -155,7 +155,7 @@ scenario('-t gives a terminal of the caller\'s size', async ({t, ctr, images}) =
 	terminal.type('typed\r');
 	await terminal.shows(/got typed/v);
 	t.is(await terminal.exit(), 4);
-});
+}, {pairs: true});
 
 scenario('a signal to the client is passed on to the process', async ({t, ctr, images}) => {
 	await using running = ctr.background('run', '--rm', images.busybox, 'trapped', 'sh', '-c', 'trap "echo caught; exit 5" TERM; echo ready; while :; do sleep 0.1; done');

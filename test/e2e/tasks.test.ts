@@ -4,7 +4,7 @@ import type {Ctr} from '../helpers/ctr.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {until} from '../helpers/until.ts';
 
-const scenario = endToEnd('tasks');
+const scenario = endToEnd('tasks', {pairs: true});
 
 const remove = async (ctr: Ctr, id: string) => {
 	await ctr.ok('tasks', 'rm', '--force', id);
@@ -27,7 +27,7 @@ scenario('ls and ps show a task and its processes', async ({t, ctr, images, same
 	const other = processes.find(words => words[0] !== row?.[1])?.[0];
 	await until('the exec to run', async () => await readFile(`/proc/${other}/cmdline`, 'utf8') === 'sleep\x0061\0');
 	await remove(ctr, 'shown');
-});
+}, {pairs: true});
 
 scenario('exec runs beside, with its own exit status, directory, user and input', async ({t, ctr, images}) => {
 	await ctr.ok('run', '-d', '--env', 'A=of the container', images.busybox, 'host', 'sleep', '60');
@@ -38,7 +38,7 @@ scenario('exec runs beside, with its own exit status, directory, user and input'
 	t.is((await ctr.with({input: 'data'}, 'tasks', 'exec', '--exec-id', 'e4', 'host', 'cat')).stdout, 'data');
 	t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'e1', 'host', 'echo', 'the id is free again'), 'the id is free again\n');
 	await remove(ctr, 'host');
-});
+}, {pairs: true});
 
 scenario('an exec of a command that is not there fails and leaves nothing', async ({t, ctr, images, same}) => {
 	await ctr.ok('run', '-d', images.busybox, 'host', 'sleep', '60');
@@ -48,7 +48,7 @@ scenario('an exec of a command that is not there fails and leaves nothing', asyn
 	t.is((await ctr.rows('tasks', 'ps', 'host')).length, 1);
 	t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'e1', 'host', 'echo', 'well'), 'well\n');
 	await remove(ctr, 'host');
-});
+}, {pairs: true});
 
 scenario('exec -d returns at once; its id is taken until it is deleted', async ({t, ctr, images}) => {
 	await ctr.ok('run', '-d', images.busybox, 'host', 'sleep', '60');
@@ -83,7 +83,7 @@ scenario('attach joins the terminal of a running container', async ({t, ctr, ima
 	t.is(await terminal.exit(), 8);
 	await ctr.run('tasks', 'rm', 'host');
 	await ctr.ok('containers', 'rm', 'host');
-});
+}, {pairs: true});
 
 scenario('attach to a container without a terminal sees what it prints', async ({t, ctr, images}) => {
 	// The first client goes and leaves the container its FIFOs.
@@ -107,7 +107,7 @@ scenario('a paused task stands still until it is resumed', async ({t, ctr, image
 	t.is(await status(ctr, 'host'), 'RUNNING');
 	t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'e2', 'host', 'echo', 'alive'), 'alive\n');
 	await remove(ctr, 'host');
-});
+}, {pairs: true});
 
 scenario('kill sends the signal that is named, TERM when none is', async ({t, ctr, images}) => {
 	await ctr.ok('run', '-d', images.busybox, 'host', 'sh', '-c', 'trap "exit 21" TERM; trap "exit 22" USR1; while :; do sleep 0.1; done');
@@ -131,7 +131,7 @@ scenario('--all kills every process, and a task that ended is told', async ({t, 
 	t.is(await ctr.fails('tasks', 'kill', '--signal', 'KILL', 'host'), 'ctr: process already finished: not found\n');
 	t.is(await ctr.exitStatus('host'), 137);
 	await ctr.ok('containers', 'rm', 'host');
-});
+}, {pairs: true});
 
 scenario('a running task or its container is not removed without force', async ({t, ctr, images, same}) => {
 	await ctr.ok('run', '-d', images.busybox, 'host', 'sleep', '60');
@@ -141,7 +141,7 @@ scenario('a running task or its container is not removed without force', async (
 	same('message', message);
 	t.is((await ctr.run('tasks', 'rm', '--force', 'host')).code, 0);
 	await ctr.ok('containers', 'rm', 'host');
-});
+}, {pairs: true});
 
 scenario('start -d starts a created container, and only one task of it', async ({t, ctr, images, daemon}) => {
 	await ctr.ok('containers', 'create', images.busybox, 'host', 'sleep', '60');

@@ -1,6 +1,7 @@
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {Program} from './daemon.ts';
+import {keelsondPath} from './keelson-program.ts';
 import {programsOf, type Release} from './releases.ts';
 
 // What needs a network, a device or another daemon, and what would write outside of the test's directory.
@@ -10,11 +11,12 @@ const disabled = [
 	'io.containerd.snapshotter.v1.blockfile', 'io.containerd.snapshotter.v1.erofs', 'io.containerd.tracing.processor.v1.otlp', 'io.containerd.internal.v1.tracing',
 ];
 
-/** The peer: a real containerd of this release with its own shim, root, state and socket. */
-export function containerd(release: Release): Program {
+/** The peer: a real containerd of this release with root, state and socket of its own; with its own shim, or with ours, found on its PATH by the runtime's name. */
+export function containerd(release: Release, {shim}: {readonly shim?: 'keelson'} = {}): Program {
 	return {
-		name: `containerd ${release}`,
+		name: shim === undefined ? `containerd ${release}` : `containerd ${release} with keelson's shim`,
 		kind: 'containerd',
+		...(shim === undefined ? {} : {runtime: 'io.containerd.keelson.v2'}),
 		async prepare({config, root, state, address, directory}) {
 			await writeFile(config, [
 				'version = 2',
@@ -28,7 +30,7 @@ export function containerd(release: Release): Program {
 				'',
 			].join('\n'));
 			const folder = programsOf(release);
-			return {file: path.join(folder, 'containerd'), args: ['--config', config, '--log-level', 'warn'], env: {PATH: `${folder}:${process.env['PATH']}`}};
+			return {file: path.join(folder, 'containerd'), args: ['--config', config, '--log-level', 'warn'], env: {PATH: [folder, ...shim === undefined ? [] : [path.dirname(keelsondPath)], process.env['PATH']].join(':')}};
 		},
 	};
 }

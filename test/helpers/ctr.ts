@@ -10,21 +10,24 @@ export class Ctr {
 	readonly address: string;
 	readonly namespace: string;
 	readonly program: string;
+	/** What containers are made with where none is named; undefined: the client's own default. */
+	readonly runtime: string | undefined;
 
-	constructor(release: Release, address: string, namespace: string) {
+	constructor(release: Release, address: string, namespace: string, runtime?: string) {
 		this.release = release;
 		this.address = address;
 		this.namespace = namespace;
+		this.runtime = runtime;
 		this.program = path.join(programsOf(release), 'ctr');
 	}
 
 	/** The same client in another namespace. */
 	in(namespace: string): Ctr {
-		return new Ctr(this.release, this.address, namespace);
+		return new Ctr(this.release, this.address, namespace, this.runtime);
 	}
 
 	arguments(args: readonly string[]): string[] {
-		return ['--address', this.address, '--connect-timeout', '10s', '--namespace', this.namespace, ...args];
+		return ['--address', this.address, '--connect-timeout', '10s', '--namespace', this.namespace, ...this.#withRuntime(args)];
 	}
 
 	/** Runs to the end, whatever the exit status. */
@@ -91,5 +94,10 @@ export class Ctr {
 
 	terminal(...args: readonly string[]): Terminal {
 		return new Terminal(this.program, this.arguments(args));
+	}
+
+	#withRuntime(args: readonly string[]): readonly string[] {
+		const words = args[0] === 'run' ? 1 : args[0] === 'containers' && args[1] === 'create' ? 2 : 0;
+		return this.runtime === undefined || words === 0 ? args : [...args.slice(0, words), '--runtime', this.runtime, ...args.slice(words)];
 	}
 }

@@ -24,6 +24,8 @@ export interface Program {
 	/** For titles: `containerd 1.6`, `keelson`. */
 	readonly name: string;
 	readonly kind: 'containerd' | 'keelson';
+	/** The runtime's name that clients give; undefined: none, and they have the daemon's own shim, or the one that its configuration puts in its place. */
+	readonly runtime?: string;
 	/** Writes its configuration; resolves with the command to run. */
 	prepare(places: Places): Promise<{readonly file: string; readonly args: readonly string[]; readonly env?: Readonly<Record<string, string>>}>;
 }
@@ -99,7 +101,7 @@ export class Daemon implements AsyncDisposable {
 	}
 
 	ctr(release: Release, namespace: string): Ctr {
-		return new Ctr(release, this.places.address, namespace);
+		return new Ctr(release, this.places.address, namespace, this.program.runtime);
 	}
 
 	/** Starts the program again in the same places. */

@@ -3,7 +3,7 @@ import test, {type ExecutionContext} from 'ava';
 import {containerd} from './containerd-program.ts';
 import type {Ctr} from './ctr.ts';
 import {Daemon, type DaemonOptions, type Program} from './daemon.ts';
-import {keelson} from './keelson-program.ts';
+import {keelson, keelsonWithShimOf} from './keelson-program.ts';
 import {Registry} from './registry.ts';
 import {isSince, releases, type Release} from './releases.ts';
 import {pushTestImages, type TestImages} from './test-images.ts';
@@ -30,11 +30,17 @@ export interface ScenarioOptions {
 	readonly since?: Release;
 	/** The last one. */
 	readonly until?: Release;
+	/** Also where daemon and shim are of two houses, in a file whose `pairs` are on. */
+	readonly pairs?: boolean;
 }
 
 export interface EndToEndOptions {
 	/** Default true: pull busybox before the first scenario. */
 	readonly pulls?: boolean;
+	/**
+	 * Scenarios are also run by keelson with each of containerd's shims, and by containerd with ours: those that say so, or with E2E_PAIRS=all every one.
+	 */
+	readonly pairs?: boolean;
 	readonly daemon?: DaemonOptions;
 	/** Default 120,000 for each scenario. */
 	readonly timeoutMs?: number;
@@ -43,6 +49,8 @@ export interface EndToEndOptions {
 interface Target {
 	readonly program: Program;
 	readonly releases: readonly Release[];
+	/** Daemon and shim are of two houses. */
+	readonly isPair?: boolean;
 }
 
 interface Prepared {
@@ -53,7 +61,8 @@ interface Prepared {
 /**
  * Declares scenarios that run against every daemon and every release of the client: containerd with the client of its own release,
  * and keelson with each. What the peer fails, the scenario has wrong. E2E_DAEMONS (containerd, keelson) and E2E_CTR (1.6, 1.7, 2.1)
- * restrict, each a list with commas.
+ * restrict, each a list with commas; E2E_PAIRS has `all` for every
+ * scenario with every pair, see `pairs`, and `only` for nothing but pairs.
  *
  * One daemon of a kind serves all scenarios of a file, one after another; a last test says that nothing was left behind.
  */
@@ -63,7 +72,8 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 	const targets: readonly Target[] = [
 		...wanted.includes('containerd') ? clients.map(release => ({program: containerd(release), releases: [release]})) : [],
 		...wanted.includes('keelson') ? [{program: keelson(), releases: clients}] : [],
-	];
+		...options.pairs === true ? pairsOf(clients).filter(({program}) => wanted.includes(program.kind)) : [],
+	].filter(({isPair}: Target) => isPair === true || process.env['E2E_PAIRS']?.split(',').includes('only') !== true);
 	const prepared = new Map<Target, Promise<Prepared>>();
 	const seen = new Map<string, Array<readonly [label: string, value: unknown]>>();
 	let shop: Promise<{registry: Registry; images: TestImages}> | undefined;
@@ -103,6 +113,7 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 		t.timeout(options.timeoutMs ?? 120_000);
 		const {daemon, registry, images, ctr} = await prepare(target, release);
 		const key = `${title} ${release}`;
+		const isMeasure = daemon.kind === 'containerd' && target.isPair !== true;
 		const fresh = () => ctr.in(daemon.namespace(`e2e-${purpose}`));
 		const scene = (inner: ExecutionContext, mine: Array<readonly [label: string, value: unknown]>): Scene => ({
 			t: inner, daemon, ctr, images, registry, fresh,
@@ -110,7 +121,7 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 				const replacements = {[daemon.places.directory]: 'DIRECTORY', [ctr.namespace]: 'NAMESPACE'};
 				mine.push([label, normalise(value, replacements)]);
 				const theirs = seen.get(key);
-				if (daemon.kind === 'containerd' || theirs === undefined) {
+				if (isMeasure || theirs === undefined) {
 					inner.pass();
 				} else {
 					inner.deepEqual(mine.at(-1), theirs[mine.length - 1], `keelson shows here what containerd ${release} shows`);
@@ -138,7 +149,10 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 				}
 			});
 			if (attempt.passed || isLast) {
-				seen.set(key, mine);
+				if (isMeasure) {
+					seen.set(key, mine);
+				}
+
 				attempt.commit();
 				return;
 			}
@@ -157,8 +171,9 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 		assert.deepEqual(problems, []);
 	});
 
-	return (title, body, {only, since, until: last} = {}) => {
-		for (const target of targets) {
+	const allPairs = process.env['E2E_PAIRS']?.split(',').includes('all') ?? false;
+	return (title, body, {only, since, until: last, pairs = false} = {}) => {
+		for (const target of targets.filter(({isPair}) => isPair !== true || pairs || allPairs)) {
 			if (only !== undefined && only !== target.program.kind) {
 				continue;
 			}
@@ -170,6 +185,14 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 			}
 		}
 	};
+}
+
+/** A client's release goes with the peer that has it. */
+function pairsOf(clients: readonly Release[]): readonly Target[] {
+	return [
+		...clients.map(release => ({program: keelsonWithShimOf(release), releases: [release], isPair: true})),
+		...clients.filter(release => release !== '1.7').map(release => ({program: containerd(release, {shim: 'keelson'}), releases: [release], isPair: true})),
+	];
 }
 
 /** Stops a daemon and removes what is left of it; resolves with what should not have been there. */

@@ -1,6 +1,7 @@
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {Places, Program} from './daemon.ts';
+import {programsOf, type Release} from './releases.ts';
 
 export const keelsondPath = path.join(import.meta.dirname, '../../bin/keelsond');
 
@@ -20,6 +21,13 @@ export function keelson(options: KeelsonOptions = {}): Program {
 			return {file: keelsondPath, args: [...keelsonArguments(places), ...options.args ?? []]};
 		},
 	};
+}
+
+/** The same with containerd's shim of a release in the place of ours. */
+export function keelsonWithShimOf(release: Release): Program {
+	const shim = path.join(programsOf(release), 'containerd-shim-runc-v2');
+	const config = `[plugins."io.containerd.runtime.v2.task".runtimes]\n"io.containerd.runc.v2" = ${JSON.stringify(shim)}\n`;
+	return {...keelson({config}), name: `keelson with runc's shim of ${release}`};
 }
 
 export function keelsonArguments({config, root, state, address}: Places): string[] {
