@@ -36,9 +36,17 @@ export interface RuntimeExec {
 	readonly signal?: AbortSignal;
 }
 
+export interface RuntimeRestore extends RuntimeCreate {
+	readonly imagePath: string;
+	readonly workPath: string;
+	/** A configuration file of CRIU's (criu(8)) for what the runtime itself does not tell it. */
+	readonly criuConfig?: string | undefined;
+}
+
 export interface RuntimeCheckpoint {
 	readonly imagePath: string;
 	readonly workPath: string;
+	readonly criuConfig?: string | undefined;
 	readonly leaveRunning: boolean;
 	readonly tcpEstablished?: boolean;
 	readonly externalUnixSockets?: boolean;
@@ -59,7 +67,7 @@ export interface RuntimeState {
 /** Each rejects with the runtime's own words as the message: NOT_FOUND (no such container, no such binary), UNKNOWN otherwise. */
 export interface OciRuntime {
 	create(request: RuntimeCreate): Promise<number>;
-	restore(request: RuntimeCreate & {readonly imagePath: string; readonly workPath: string}): Promise<number>;
+	restore(request: RuntimeRestore): Promise<number>;
 	start(id: string, signal?: AbortSignal): Promise<void>;
 	exec(request: RuntimeExec): Promise<number>;
 	kill(id: string, signalNumber: number, options?: {readonly all?: boolean; readonly signal?: AbortSignal}): Promise<void>;

@@ -14,10 +14,14 @@ export function createPipe(bytes = 0): Pipe {
 	}
 	const [reader, writer] = [pair.readInt32LE(0), pair.readInt32LE(4)];
 	if (bytes > 0) {
-		// Where the user's share of pipe memory is used up it stays as it is.
-		functions().fcntl(writer, F_SETPIPE_SZ, 'long', bytes);
+		setPipeSize(writer, bytes);
 	}
 	return {reader, writer};
+}
+
+/** Makes room in a pipe or FIFO. Where the user's share of pipe memory is used up, or more is in it than would fit, it stays as it is. */
+export function setPipeSize(fd: number, bytes: number): void {
+	functions().fcntl(fd, F_SETPIPE_SZ, 'long', bytes);
 }
 
 const O_CLOEXEC = 0o2000000;

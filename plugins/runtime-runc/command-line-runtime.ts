@@ -1,9 +1,9 @@
 import {open, readFile, rm, type FileHandle} from 'node:fs/promises';
 import path from 'node:path';
 import {KeelsonError} from '../../kernel/errors.ts';
-import type {OciRuntime, OciRuntimeOptions, RuntimeCheckpoint, RuntimeCreate, RuntimeExec, RuntimeState, RuntimeStdio} from '../../contracts/oci-runtime/oci-runtime.ts';
+import type {OciRuntime, OciRuntimeOptions, RuntimeCheckpoint, RuntimeCreate, RuntimeExec, RuntimeRestore, RuntimeState, RuntimeStdio} from '../../contracts/oci-runtime/oci-runtime.ts';
 import {checkpointArguments, createArguments, execArguments, restoreArguments} from './runtime-arguments.ts';
-import type {RunProgram} from './run-program.ts';
+import type {ProgramOptions, RunProgram} from './run-program.ts';
 import {endOfLog, lastErrorSince} from './runtime-log.ts';
 import {parseRuntimeState} from './runtime-state.ts';
 
@@ -29,8 +29,8 @@ export class CommandLineRuntime implements OciRuntime {
 		return readPid(request.pidFile);
 	}
 
-	async restore(request: RuntimeCreate & {readonly imagePath: string; readonly workPath: string}): Promise<number> {
-		await this.#call(restoreArguments(request), {fds: descriptors(request.stdio), cwd: request.bundle, signal: request.signal});
+	async restore(request: RuntimeRestore): Promise<number> {
+		await this.#call(restoreArguments(request), {fds: descriptors(request.stdio), cwd: request.bundle, signal: request.signal, ...criuEnvironment(request)});
 		return readPid(request.pidFile);
 	}
 
@@ -68,7 +68,7 @@ export class CommandLineRuntime implements OciRuntime {
 	}
 
 	async checkpoint(id: string, request: RuntimeCheckpoint): Promise<void> {
-		await this.#call(checkpointArguments(id, request), {signal: request.signal});
+		await this.#call(checkpointArguments(id, request), {signal: request.signal, ...criuEnvironment(request)});
 	}
 
 	async delete(id: string, {force = false, signal}: {readonly force?: boolean; readonly signal?: AbortSignal} = {}): Promise<void> {
@@ -104,7 +104,7 @@ export class CommandLineRuntime implements OciRuntime {
 		return buffer.subarray(0, bytesRead);
 	}
 
-	async #call(words: readonly string[], options: {readonly fds?: Readonly<Record<number, number>>; readonly cwd?: string; readonly signal?: AbortSignal | undefined}): Promise<void> {
+	async #call(words: readonly string[], options: Partial<ProgramOptions>): Promise<void> {
 		const {root, log, systemdCgroup} = this.#options;
 		const from = await endOfLog(log);
 		const all = ['--root', root, '--log', log, '--log-format', 'json', ...(systemdCgroup ? ['--systemd-cgroup'] : []), ...words];
@@ -149,6 +149,11 @@ function isAboutNothing(message: string): boolean {
 
 function descriptors({stdin, stdout, stderr}: RuntimeStdio): Record<number, number> {
 	return {...(stdin === null ? {} : {0: stdin}), ...(stdout === null ? {} : {1: stdout}), ...(stderr === null ? {} : {2: stderr})};
+}
+
+// The runtime's child inherits it. A file of the client's, which its spec may name, counts beside it.
+function criuEnvironment({criuConfig}: Pick<RuntimeCheckpoint, 'criuConfig'>): Pick<ProgramOptions, 'env'> {
+	return criuConfig === undefined ? {} : {env: {...process.env, CRIU_CONFIG_FILE: criuConfig}};
 }
 
 async function readPid(file: string): Promise<number> {

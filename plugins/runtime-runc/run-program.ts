@@ -5,6 +5,8 @@ export interface ProgramOptions {
 	/** Which descriptor of ours is which number there; 0, 1 and 2 are /dev/null where missing. */
 	readonly fds: Readonly<Record<number, number>>;
 	readonly cwd?: string;
+	/** The whole environment. Default: that of this process. */
+	readonly env?: Readonly<Record<string, string | undefined>>;
 	/** Kills the program. */
 	readonly signal?: AbortSignal | undefined;
 }
@@ -13,9 +15,9 @@ export interface ProgramOptions {
 export type RunProgram = (path: string, args: readonly string[], options: ProgramOptions) => Promise<ProcessEnd>;
 
 /** For processes in which nobody else reaps children that libuv does not know. */
-export const runProgram: RunProgram = async (path, args, {fds, cwd, signal}) => {
+export const runProgram: RunProgram = async (path, args, {fds, cwd, env, signal}) => {
 	signal?.throwIfAborted();
-	const pid = spawnProcess(path, args, {fds, ...(cwd === undefined ? {} : {cwd})});
+	const pid = spawnProcess(path, args, {fds, ...(cwd === undefined ? {} : {cwd}), ...(env === undefined ? {} : {env})});
 	const kill = (): void => {
 		try {
 			process.kill(pid, 'SIGKILL');

@@ -1,4 +1,4 @@
-import type {RuntimeCheckpoint, RuntimeCreate, RuntimeExec} from '../../contracts/oci-runtime/oci-runtime.ts';
+import type {RuntimeCheckpoint, RuntimeCreate, RuntimeExec, RuntimeRestore} from '../../contracts/oci-runtime/oci-runtime.ts';
 
 /** The words after the runtime's global flags; runc(8), and crun(1), which takes the same. */
 export function createArguments({id, bundle, consoleSocket, pidFile, noPivotRoot = false, noNewKeyring = false}: RuntimeCreate): string[] {
@@ -6,7 +6,7 @@ export function createArguments({id, bundle, consoleSocket, pidFile, noPivotRoot
 		...flag('--no-pivot', noPivotRoot), ...flag('--no-new-keyring', noNewKeyring), id];
 }
 
-export function restoreArguments(request: RuntimeCreate & {readonly imagePath: string; readonly workPath: string}): string[] {
+export function restoreArguments(request: RuntimeRestore): string[] {
 	const {id, bundle, consoleSocket, pidFile, noPivotRoot = false, imagePath, workPath} = request;
 	return ['restore', '--detach', '--image-path', imagePath, '--work-path', workPath, '--bundle', bundle, '--pid-file', pidFile,
 		...consoleArguments(consoleSocket), ...flag('--no-pivot', noPivotRoot), id];

@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import * as z from 'zod';
+import {Differ} from '../../contracts/diff/diff.ts';
 import {EventBus} from '../../contracts/event/event.ts';
 import {Metadata} from '../../contracts/metadata/metadata.ts';
 import {Network, NetworkNamespaces} from '../../contracts/network/network.ts';
@@ -10,6 +11,7 @@ import {all, definePlugin, one} from '../../kernel/index.ts';
 import {deadlinesFrom} from './manager/deadlines.ts';
 import {ShimTaskManager} from './manager/manager.ts';
 import {findShimScript, writeLauncher} from './manager/own-launcher.ts';
+import {bufferBytesDefault} from './protocol/stdio-mode.ts';
 
 /** The table [plugins."io.containerd.runtime.v2.task"]. */
 const config = z.strictObject({
@@ -20,21 +22,24 @@ const config = z.strictObject({
 	warm_spare: z.boolean().default(true).describe('whether a process waits to become the next shim of ours, so that no container waits for its start'),
 	shim: z.string().default('').describe('launcher of our own shim; by default, that of this package'),
 	runtimes: z.record(z.string(), z.string()).default({}).describe('shim binaries by runtime name, above those found by their names'),
+	stdio: z.enum(['direct', 'copied', 'buffered']).default('direct').describe('where a client gives a FIFO: the container holds it itself; a copy that waits for the client; or one that never waits and drops what is not read'),
+	stdio_buffer_bytes: z.int().min(65_536).max(1 << 30).default(bufferBytesDefault).describe('with buffered stdio, what is kept of each stream until somebody reads'),
+	differ: z.string().default('walking').describe('what unpacks checkpoints, by the last part of its id'),
 	runtime_root: z.string().default('').describe('where OCI runtimes keep state, a directory a namespace; by default, runc/ in the daemon\'s state'),
 });
 
 export const plugin = definePlugin({
 	id: 'io.containerd.runtime.v2.task',
 	provides: TaskManager,
-	requires: {metadata: one(Metadata), events: one(EventBus), namespaces: one(NetworkNamespaces), networks: all(Network)},
+	requires: {metadata: one(Metadata), events: one(EventBus), namespaces: one(NetworkNamespaces), networks: all(Network), differs: all(Differ)},
 	config,
-	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, warm_spare: hasWarmSpare, shim, runtimes, runtime_root: runtimeRoot}, services, root, state, daemon, lifetime, log}) {
+	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, warm_spare: hasWarmSpare, shim, runtimes, runtime_root: runtimeRoot, stdio, stdio_buffer_bytes: stdioBufferBytes, differ}, services, root, state, daemon, lifetime, log}) {
 		const own = shim === ''
 			? await writeLauncher(path.join(root, '.bin'), {node: process.execPath, script: await findShimScript(), cache: process.env['NODE_COMPILE_CACHE'] ?? path.join(root, '.compile-cache')})
 			: shim;
 		const grpcAddress = textAt(daemon.config, 'grpc');
 		return lifetime.use(await ShimTaskManager.open({
-			...services, log, containersPerShim, hasWarmSpare,
+			...services, differ: services.differs.get(differ), log, containersPerShim, hasWarmSpare,
 			spareMs: spareSeconds * 1000,
 			place: {state, root},
 			deadlines: deadlinesFrom(daemon.config['timeouts']),
@@ -44,7 +49,7 @@ export const plugin = definePlugin({
 				ttrpcAddress: textAt(daemon.config, 'ttrpc') || (grpcAddress === '' ? '' : `${grpcAddress}.ttrpc`),
 				daemonBinary: daemon.binary,
 				runtimeRoot: runtimeRoot || path.join(daemon.state, 'runc'),
-				version: daemon.version,
+				version: daemon.version, stdio, stdioBufferBytes,
 				debug: textAt(daemon.config, 'debug', 'level') === 'debug',
 			},
 		}));

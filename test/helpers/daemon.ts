@@ -34,6 +34,8 @@ export interface DaemonOptions {
 	/** Runs the daemon where /sys/fs/cgroup/unified is not mounted: crun 1.8 refuses cgroup v1 with a v2 hierarchy that has controllers. */
 	readonly withoutUnifiedCgroup?: boolean;
 	readonly env?: Readonly<Record<string, string>>;
+	/** Folders before all others in its PATH. */
+	readonly searchFirst?: readonly string[];
 }
 
 /** A running daemon with root, state and socket of its own, and everything that its containers do to the machine. */
@@ -113,7 +115,7 @@ export class Daemon implements AsyncDisposable {
 		const probe = new Ctr('1.6', this.places.address, 'probe');
 		this.#service = await Service.start(head ?? file, rest, {
 			log: path.join(this.places.directory, 'log'),
-			env: {...env, ...this.#options.env},
+			env: {...env, ...this.#options.env, PATH: [...this.#options.searchFirst ?? [], this.#options.env?.['PATH'] ?? env?.['PATH'] ?? process.env['PATH']].join(':')},
 			isReady: async () => (await command(probe.program, ['--address', probe.address, '--connect-timeout', '1s', '--timeout', '5s', 'version'])).code === 0,
 		});
 	}

@@ -26,6 +26,7 @@ import {ShimTaskManager} from '../../plugins/shim/manager/manager.ts';
 import {findShimScript, writeLauncher} from '../../plugins/shim/manager/own-launcher.ts';
 import {SpareDefinition, spareSocketPath} from '../../plugins/shim/protocol/spare-service.ts';
 import {taskV2, taskV3} from '../../plugins/shim/protocol/task-definition.ts';
+import type {StdioMode} from '../../plugins/shim/protocol/stdio-mode.ts';
 import {sweep} from '../helpers/sweep.ts';
 import {mountsUnder, tracesOf} from '../helpers/traces.ts';
 import {until} from '../helpers/until.ts';
@@ -41,6 +42,8 @@ export interface StageOptions {
 	readonly spareSeconds?: number;
 	/** Default: none. */
 	readonly hasWarmSpare?: boolean;
+	readonly stdio?: StdioMode;
+	readonly stdioBufferBytes?: number;
 	readonly networks?: ReadonlyMap<string, Network>;
 	readonly options?: ContainerRecord['runtime']['options'];
 }
@@ -89,6 +92,7 @@ export class ShimStage implements TaskStage {
 		const log = logTo(this.lines);
 		const root = path.join(this.directory, 'root', 'io.containerd.runtime.v2.task');
 		this.manager = await ShimTaskManager.open({
+			differ: undefined,
 			metadata: this.#metadata(), events: this.bus, log,
 			namespaces: await PinnedNamespaces.open(path.join(this.directory, 'netns')),
 			networks: this.#options.networks ?? new Map([['none', new NoNetwork()]]),
@@ -101,6 +105,7 @@ export class ShimStage implements TaskStage {
 			environment: {
 				grpcAddress: path.join(this.directory, 'daemon.sock'), ttrpcAddress: path.join(this.directory, 'daemon.sock.ttrpc'), daemonBinary: '/bin/true',
 				runtimeRoot: path.join(this.directory, 'runc'), debug: false, version: '0.0.0',
+				stdio: this.#options.stdio ?? 'direct', stdioBufferBytes: this.#options.stdioBufferBytes ?? 65_536,
 			},
 		});
 	}

@@ -74,6 +74,11 @@ export class Bundle {
 		}
 	}
 
+	/** Where the image lies of which the container is restored, on the disk since it is as large as its memory. */
+	get checkpointPath(): string {
+		return path.join(this.#work, 'checkpoint');
+	}
+
 	async writeConfig(config: Uint8Array): Promise<void> {
 		await writeFile(path.join(this.path, 'config.json'), config);
 	}

@@ -12,6 +12,7 @@ import {prefixed} from './shim-errors.ts';
 import {readSpec, withNetworkPath, type SpecFacts} from './spec-network.ts';
 import {Task} from './task.ts';
 import type {TaskWorld} from './task-world.ts';
+import {unpackCheckpoint} from './unpack-checkpoint.ts';
 
 /**
  * Makes a task: container record → bundle → network → shim → runtime. Resolves once init waits to be started. Whatever fails,
@@ -30,6 +31,10 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	await using half = new AsyncDisposableStack();
 	await bundle.create(specBytes, {rootGid: spec.rootGid, shimBinary: binary});
 	half.defer(async () => bundle.remove());
+	if (request.checkpoint !== undefined) {
+		const {content} = metadata.scope({namespace});
+		await unpackCheckpoint(request.checkpoint, {content, differ: world.differ, directory: bundle.checkpointPath, namespace, signal});
+	}
 	const network = await attachNetwork(world, {container, spec, specBytes, bundle, half}, signal);
 	const logPipe = half.use(await LogPipe.open(bundle.path, world.log.with({namespace, container: containerId})));
 	const task = new Task(bundle, network);
@@ -43,7 +48,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 		const {pid} = await shim.task.create({
 			id: containerId, bundle: bundle.path, terminal, stdin, stdout, stderr, rootfs: request.rootfs,
 			// As in containerd: options may name the directory of an image to restore.
-			checkpoint: request.checkpoint === undefined ? runcOptions(options).criuImagePath : await world.restorePath(request.checkpoint),
+			checkpoint: request.checkpoint === undefined ? runcOptions(options).criuImagePath : bundle.checkpointPath,
 			options,
 		}, {timeoutMs: world.deadlines.call});
 		task.pid = pid;

@@ -1,4 +1,5 @@
 import {Any as AnyMessage} from '../../../api/gen/google/protobuf/any.ts';
+import type {Differ} from '../../../contracts/diff/diff.ts';
 import type {EventBus} from '../../../contracts/event/event.ts';
 import type {Metadata} from '../../../contracts/metadata/metadata.ts';
 import type {Network, NetworkNamespaces} from '../../../contracts/network/network.ts';
@@ -24,6 +25,7 @@ export interface ShimTaskManagerOptions {
 	readonly events: EventBus;
 	readonly namespaces: NetworkNamespaces;
 	readonly networks: ReadonlyMap<string, Network>;
+	readonly differ: Differ | undefined;
 	readonly place: BundlePlace;
 	readonly environment: ShimEnvironment;
 	readonly search: RuntimeSearch;
@@ -44,14 +46,14 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	/** Resolves when every task of an earlier daemon has been decided upon. */
 	#recovered: Promise<void> = Promise.resolve();
 
-	private constructor({metadata, events, namespaces, networks, place, environment, search, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
+	private constructor({metadata, events, namespaces, networks, differ, place, environment, search, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
 		this.#metadata = metadata;
 		const {grpcAddress} = environment;
 		const protocols = new StartProtocols(search.own);
 		this.#warm = hasWarmSpare && grpcAddress !== '' ? new WarmSpare({program: new ShimProgram(search.own, environment, protocols), grpcAddress, log}) : undefined;
 		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, warm: this.#warm, lost: shim => this.#lost(shim)});
 		this.#world = new TaskWorld({
-			place, events, search, deadlines, log,
+			place, events, differ, search, deadlines, log,
 			registry: new TaskRegistry(),
 			pool: this.#pool,
 			networks: new TaskNetworks(namespaces, networks, log),

@@ -4,6 +4,7 @@ import {Any as AnyMessage} from '../../../api/gen/google/protobuf/any.ts';
 import {BootstrapParams, LogLevel} from '../../../api/gen/runtime/bootstrap/v1/bootstrap.ts';
 import type {Any} from '../../../contracts/oci/any.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
+import {stdioBufferVariable, stdioVariable, type StdioMode} from '../protocol/stdio-mode.ts';
 import type {ShimAddress} from './bundle.ts';
 import {parseAnswer} from './shim-answer.ts';
 import type {StartProtocol, StartProtocols} from './start-protocols.ts';
@@ -18,6 +19,8 @@ export interface ShimEnvironment {
 	readonly debug: boolean;
 	/** Of this daemon. */
 	readonly version: string;
+	readonly stdio: StdioMode;
+	readonly stdioBufferBytes: number;
 }
 
 export interface ShimCall {
@@ -110,14 +113,14 @@ export class ShimProgram {
 	}
 
 	async #run(args: readonly string[], cwd: string, {namespace, input, signal}: ShimInput): Promise<Buffer> {
-		const {grpcAddress, ttrpcAddress, runtimeRoot} = this.#environment;
+		const {grpcAddress, ttrpcAddress, runtimeRoot, stdio, stdioBufferBytes} = this.#environment;
 		signal.throwIfAborted();
 		const child = spawn(this.path, args, {
 			cwd,
 			stdio: ['pipe', 'pipe', 'pipe'],
 			env: {
 				...process.env, GOMAXPROCS: '2', MAX_SHIM_VERSION: '2', TTRPC_ADDRESS: ttrpcAddress, GRPC_ADDRESS: grpcAddress, NAMESPACE: namespace,
-				KEELSON_RUNTIME_ROOT: runtimeRoot,
+				KEELSON_RUNTIME_ROOT: runtimeRoot, [stdioVariable]: stdio, [stdioBufferVariable]: String(stdioBufferBytes),
 			},
 		});
 		const kill = (): void => {

@@ -1,8 +1,7 @@
+import type {Differ} from '../../../contracts/diff/diff.ts';
 import type {EventBus, EventValues} from '../../../contracts/event/event.ts';
-import type {Descriptor} from '../../../contracts/oci/descriptor.ts';
 import type {ProcessExit} from '../../../contracts/task/task.ts';
 import {DeleteResponse} from '../../../api/gen/runtime/task/v3/shim.ts';
-import {KeelsonError} from '../../../kernel/errors.ts';
 import type {Logger} from '../../../kernel/log.ts';
 import {isTold} from '../protocol/exit-record.ts';
 import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
@@ -23,6 +22,8 @@ export interface TaskWorldParts {
 	readonly pool: ShimPool;
 	readonly networks: TaskNetworks;
 	readonly events: EventBus;
+	/** Unpacks checkpoints; undefined where none is loaded. */
+	readonly differ: Differ | undefined;
 	readonly search: RuntimeSearch;
 	readonly program: (binary: string) => ShimProgram;
 	readonly deadlines: Deadlines;
@@ -35,6 +36,7 @@ export class TaskWorld {
 	readonly registry: TaskRegistry;
 	readonly pool: ShimPool;
 	readonly networks: TaskNetworks;
+	readonly differ: Differ | undefined;
 	readonly search: RuntimeSearch;
 	readonly program: (binary: string) => ShimProgram;
 	readonly deadlines: Deadlines;
@@ -46,6 +48,7 @@ export class TaskWorld {
 		this.registry = parts.registry;
 		this.pool = parts.pool;
 		this.networks = parts.networks;
+		this.differ = parts.differ;
 		this.search = parts.search;
 		this.program = parts.program;
 		this.deadlines = parts.deadlines;
@@ -104,11 +107,6 @@ export class TaskWorld {
 			this.log.warn('a shim could not clean up', {namespace: task.namespace, container: task.id, error});
 			return undefined;
 		}
-	}
-
-	/** A directory with the checkpoint that a descriptor names. */
-	async restorePath(checkpoint: Descriptor): Promise<string> {
-		throw new KeelsonError('UNIMPLEMENTED', `checkpoint ${checkpoint.digest} must be restored from a path of the runtime options`);
 	}
 
 	async #bury(task: Task): Promise<void> {

@@ -4,13 +4,17 @@ import type {EventValues} from '../../../contracts/event/event.ts';
 import type {OciRuntime, RuntimeCreate} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {ProcessExit, ProcessInfo, Stdio} from '../../../contracts/task/task.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
+import type {StdioMode} from '../protocol/stdio-mode.ts';
 import type {TaskEventType} from '../protocol/task-events.ts';
 import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {cgroupOf, type ContainerCgroup} from './container-cgroup.ts';
 import type {CheckpointOptions, ContainerOptions} from './container-options.ts';
+import {DropCount} from './drop-count.ts';
 import {recordExit, recordTold} from '../protocol/exit-record.ts';
+import {dumpConfig, heldFilesOf, recordHeldFiles, restoreConfig} from './held-files.ts';
 import {OomWatch} from './oom-watch.ts';
 import type {IoOpener} from './open-io.ts';
+import type {ProcessIo} from './process-io.ts';
 import type {ChildExit, Reaper} from './reaper.ts';
 import {inRuntimeWords} from './runtime-call.ts';
 import {Serial} from './serial.ts';
@@ -35,6 +39,7 @@ export interface ContainerSetup {
 	readonly options: ContainerOptions;
 	/** An image to restore from at start; empty: none. */
 	readonly checkpoint: string;
+	readonly stdioMode: StdioMode;
 	/** Its processes are all in a pid namespace that dies with init. */
 	readonly hasOwnPidNamespace: boolean;
 }
@@ -52,12 +57,14 @@ export class ShimContainer {
 	/** Changes of the container's state, one at a time. */
 	readonly changes = new Serial();
 	readonly #place: ContainerPlace;
+	readonly #drops: DropCount;
 	#oom: OomWatch | undefined;
 
 	constructor(setup: ContainerSetup, runtime: OciRuntime, place: ContainerPlace) {
 		this.setup = setup;
 		this.runtime = runtime;
 		this.#place = place;
+		this.#drops = new DropCount(setup.bundle, message => place.log(message));
 		this.init = new TaskProcess('', setup.stdio);
 	}
 
@@ -80,8 +87,8 @@ export class ShimContainer {
 
 	/** Makes the container, which waits for start. `told` publishes that it is there. After a failure the runtime knows nothing of it. */
 	async create(told: (pid: number) => void): Promise<number> {
-		const {id, stdio, options, checkpoint} = this.setup;
-		this.init.io = await this.#place.io.open(stdio, {id, namespace: this.#place.namespace}, {uid: options.ioUid, gid: options.ioGid});
+		const {id, checkpoint} = this.setup;
+		this.init.io = await this.#openIo(this.init);
 		try {
 			// With a checkpoint the process comes to be at start.
 			if (checkpoint === '') {
@@ -126,15 +133,20 @@ export class ShimContainer {
 		this.#place.publish('containerd.events.TaskExecAdded', {containerId: this.id, execId});
 	}
 
-	async checkpoint(imagePath: string, options: CheckpointOptions): Promise<void> {
+	async checkpoint(path: string, options: CheckpointOptions): Promise<void> {
+		const {bundle, options: {criuWorkPath}} = this.setup;
+		const imagePath = options.imagePath || path;
+		const held = await heldFilesOf(this.init.pid);
 		await inRuntimeWords('OCI runtime checkpoint failed', this.runtime.checkpoint(this.id, {
-			imagePath: options.imagePath || imagePath,
-			workPath: options.workPath || this.setup.options.criuWorkPath || path.join(this.setup.bundle, 'work'),
+			imagePath,
+			workPath: options.workPath || criuWorkPath || workOf(bundle),
+			criuConfig: await dumpConfig(bundle, held),
 			leaveRunning: !options.exit,
 			tcpEstablished: options.openTcp, externalUnixSockets: options.externalUnixSockets, shellJob: options.terminal, fileLocks: options.fileLocks,
 			emptyNamespaces: options.emptyNamespaces, cgroupsMode: options.cgroupsMode,
 		}));
-		this.#place.publish('containerd.events.TaskCheckpointed', {containerId: this.id, checkpoint: imagePath});
+		await recordHeldFiles(imagePath, held);
+		this.#place.publish('containerd.events.TaskCheckpointed', {containerId: this.id, checkpoint: path});
 	}
 
 	async #startInit(): Promise<number> {
@@ -142,9 +154,10 @@ export class ShimContainer {
 		if (checkpoint === '') {
 			await inRuntimeWords('OCI runtime start failed', this.runtime.start(this.id));
 		} else {
-			const workPath = options.criuWorkPath || path.join(bundle, 'work');
+			const workPath = options.criuWorkPath || workOf(bundle);
+			const criuConfig = await restoreConfig(bundle, checkpoint);
 			const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime restore failed',
-				this.runtime.restore({...this.#creation(), imagePath: checkpoint, workPath})));
+				this.runtime.restore({...this.#creation(), imagePath: checkpoint, workPath, criuConfig})));
 			await this.#account(pid);
 			this.#watch(this.init, pid, exited);
 		}
@@ -160,8 +173,8 @@ export class ShimContainer {
 		if (this.init.status === 'paused') {
 			throw new KeelsonError('FAILED_PRECONDITION', `cannot exec in a paused container: ${this.id}`);
 		}
-		const {id, options} = this.setup;
-		exec.io = await this.#place.io.open(exec.stdio, {id, namespace: this.#place.namespace}, {uid: options.ioUid, gid: options.ioGid});
+		const {id} = this.setup;
+		exec.io = await this.#openIo(exec);
 		try {
 			const {pid, exited} = await this.#spawn(exec, async ({child, consoleSocket}) => inRuntimeWords('OCI runtime exec failed', this.runtime.exec({
 				id, stdio: child, processFile: this.#execFile(exec.execId, 'json'), pidFile: this.#execFile(exec.execId, 'pid'),
@@ -176,6 +189,11 @@ export class ShimContainer {
 			exec.io = undefined;
 			throw error;
 		}
+	}
+
+	async #openIo({stdio, execId}: TaskProcess): Promise<ProcessIo> {
+		const {id, options: {ioUid, ioGid}, stdioMode} = this.setup;
+		return this.#place.io.open(stdio, {id, namespace: this.#place.namespace, execId, mode: stdioMode, owner: {uid: ioUid, gid: ioGid}, drops: this.#drops});
 	}
 
 	#creation(): RuntimeCreate {
@@ -251,4 +269,9 @@ export class ShimContainer {
 			new Promise(resolve => late.addEventListener('abort', resolve, {once: true})),
 		]);
 	}
+}
+
+// Where CRIU keeps its logs.
+function workOf(bundle: string): string {
+	return path.join(bundle, 'work');
 }

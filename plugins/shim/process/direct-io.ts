@@ -1,77 +1,66 @@
-import {closeSync, constants, fchownSync, fstatSync, mkdirSync, openSync, statSync} from 'node:fs';
-import path from 'node:path';
+import {closeSync, fstatSync} from 'node:fs';
 import type {RuntimeStdio} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
-import {HeldBack} from './held-back.ts';
+import {CopiedInput} from './copied-input.ts';
+import {CopiedOutput} from './copied-output.ts';
 import type {LoggingBinary} from './logging-binary.ts';
+import {openInput, openOutput, type IoOwner} from './open-output.ts';
 import type {ProcessIo} from './process-io.ts';
+import type {PumpOptions} from './pump.ts';
+import type {StdioMode} from '../protocol/stdio-mode.ts';
 
-export interface IoOwner {
-	readonly uid: number;
-	readonly gid: number;
+export interface StdioPolicy {
+	readonly mode: StdioMode;
+	readonly owner: IoOwner;
+	/** How each output is passed on where it is copied. */
+	readonly pump: (stream: 'stdout' | 'stderr') => PumpOptions;
 }
 
 /**
- * Standard streams that the process holds itself: the client's FIFOs, files, or pipes of a logging program. Of a FIFO we keep an end
- * open for reading and writing until the process is gone: a reader that comes and goes meanwhile sees no end, and the process no SIGPIPE.
- * Standard error alone goes through a pipe, since runtimes write there too.
+ * Standard streams without a terminal: the process holds the client's FIFOs itself, files, or pipes of a logging program, and what must be
+ * copied goes through pipes of ours. Standard error always does where it is a FIFO: runtimes say there, beside their log where we read it,
+ * why they failed, and that is not for the client.
  */
 export class DirectIo implements ProcessIo {
 	readonly child: RuntimeStdio;
-	readonly #kept: number[];
-	readonly #handed: number[];
-	readonly #logger: LoggingBinary | undefined;
-	readonly #heldBack: HeldBack | undefined;
-	#stdinKept: number | undefined;
+	readonly #parts: Parts;
 
-	private constructor({child, kept, handed, stdinKept, logger, heldBack}: {
-		readonly child: RuntimeStdio; readonly kept: number[]; readonly handed: number[]; readonly stdinKept: number | undefined;
-		readonly logger: LoggingBinary | undefined; readonly heldBack: HeldBack | undefined;
-	}) {
-		this.#heldBack = heldBack;
-		this.child = child;
-		this.#kept = kept;
-		this.#handed = handed;
-		this.#stdinKept = stdinKept;
-		this.#logger = logger;
+	private constructor(parts: Parts) {
+		const {stdin, stdout, stderr} = parts;
+		this.#parts = parts;
+		this.child = {stdin: stdin ?? null, stdout: stdout ?? null, stderr: stderr ?? null};
 	}
 
 	/** Never blocks. Rejects with NOT_FOUND for a FIFO that is not there; then nothing is open. */
-	static open(stdio: Stdio, owner: IoOwner, logger: LoggingBinary | undefined): DirectIo {
-		const kept: number[] = [];
-		const handed: number[] = [];
+	static open(stdio: Stdio, policy: StdioPolicy, logger: LoggingBinary | undefined): DirectIo {
+		const parts: Parts = {logger, copies: [], handed: [], kept: [], stdout: logger?.stdout, stderr: logger?.stderr};
 		try {
-			const stdin = stdio.stdin === '' ? undefined : openInput(stdio.stdin, handed);
-			const output = (uri: string, ofLogger: number | undefined): number | null => ofLogger ?? (uri === '' ? null : openOutput(uri, owner, kept, handed));
-			const stdout = output(stdio.stdout, logger?.stdout);
-			const stderr = output(stdio.stderr, logger?.stderr);
-			const heldBack = stderr !== null && logger === undefined && fstatSync(stderr).isFIFO() ? new HeldBack(stderr) : undefined;
-			if (heldBack !== undefined) {
-				handed.splice(handed.indexOf(stderr ?? -1), 1);
+			if (stdio.stdin !== '') {
+				openStdin(parts, stdio.stdin, policy.mode === 'copied');
 			}
-			const child = {stdin: stdin?.reader ?? null, stdout, stderr: heldBack?.writer ?? stderr};
-			return new DirectIo({child, kept, handed, stdinKept: stdin?.kept, logger, heldBack});
+			for (const stream of ['stdout', 'stderr'] as const) {
+				if (logger === undefined && stdio[stream] !== '') {
+					openStream(parts, stream, stdio[stream], policy);
+				}
+			}
+			return new DirectIo(parts);
 		} catch (error) {
-			[...kept, ...handed].forEach(fd => closeSync(fd));
+			closeAll(parts);
 			throw error;
 		}
 	}
 
 	async handedOver(): Promise<void> {
 		this.#closeHanded();
-		this.#heldBack?.start();
-	}
-
-	#closeHanded(): void {
-		this.#handed.splice(0).forEach(fd => closeSync(fd));
-		this.#logger?.handedOver();
+		this.#parts.copies.forEach(copy => copy.start());
+		this.#parts.input?.start();
 	}
 
 	closeStdin(): void {
-		if (this.#stdinKept !== undefined) {
-			closeSync(this.#stdinKept);
-			this.#stdinKept = undefined;
+		if (this.#parts.stdinKept !== undefined) {
+			closeSync(this.#parts.stdinKept);
+			this.#parts.stdinKept = undefined;
 		}
 	}
 
@@ -80,79 +69,73 @@ export class DirectIo implements ProcessIo {
 	}
 
 	async finish(): Promise<void> {
-		this.closeStdin();
-		this.#closeHanded();
-		await this.#heldBack?.finish();
-		this.#kept.splice(0).forEach(fd => closeSync(fd));
+		this.#closeOwn();
+		await Promise.all(this.#parts.copies.map(async copy => copy.finish()));
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		await this.finish();
-		await this.#logger?.[Symbol.asyncDispose]();
+		this.#closeOwn();
+		await Promise.all(this.#parts.copies.map(async copy => copy.forget()));
+		await this.#parts.logger?.[Symbol.asyncDispose]();
+	}
+
+	#closeOwn(): void {
+		this.closeStdin();
+		this.#closeHanded();
+		this.#parts.input?.close();
+		this.#parts.kept.splice(0).forEach(fd => closeSync(fd));
+	}
+
+	#closeHanded(): void {
+		this.#parts.handed.splice(0).forEach(fd => closeSync(fd));
+		this.#parts.logger?.handedOver();
 	}
 }
 
-/** Opens what a client named for output. What `kept` gets stays open until the process ends, what `handed` gets until it has it. */
-export function openOutput(uri: string, owner: IoOwner, kept: number[], handed: number[]): number {
-	const file = toPath(uri);
-	const isFile = uri.startsWith('file://');
-	if (isFile) {
-		mkdirSync(path.dirname(file), {recursive: true, mode: 0o755});
-	} else if (isFifo(file)) {
-		kept.push(openFifo(file, constants.O_RDWR, owner));
-		// At once: there is a reader, us.
-		return push(handed, openSync(file, constants.O_WRONLY));
-	}
-	return push(handed, openSync(file, constants.O_WRONLY | constants.O_APPEND | (isFile ? constants.O_CREAT : 0), 0o644));
+interface Parts {
+	readonly logger: LoggingBinary | undefined;
+	readonly copies: CopiedOutput[];
+	/** Open until the process has them. */
+	readonly handed: number[];
+	/** Open until the process is gone. */
+	readonly kept: number[];
+	input?: CopiedInput;
+	stdinKept?: number | undefined;
+	stdin?: number;
+	stdout: number | undefined;
+	stderr: number | undefined;
 }
 
-/** Opens a client's FIFO to read from; `kept` is our writing end, without which the process would see the end before the client came. */
-export function openInput(uri: string, handed: number[]): {readonly reader: number; readonly kept: number | undefined} {
-	const file = toPath(uri);
-	if (!isFifo(file)) {
-		return {reader: push(handed, openSync(file, constants.O_RDONLY)), kept: undefined};
+function openStdin(parts: Parts, uri: string, isCopied: boolean): void {
+	const {reader, kept} = openInput(uri);
+	parts.stdinKept = kept;
+	if (isCopied && kept !== undefined) {
+		parts.input = new CopiedInput(reader);
+		parts.stdin = parts.input.reader;
+		return;
 	}
-	const kept = openSync(file, constants.O_RDWR);
-	try {
-		return {reader: push(handed, openSync(file, constants.O_RDONLY)), kept};
-	} catch (error) {
-		closeSync(kept);
-		throw error;
-	}
+	parts.handed.push(reader);
+	parts.stdin = reader;
 }
 
-/** The path within a `fifo://`, `file://` or scheme-less URI. Throws INVALID_ARGUMENT for another scheme. */
-export function toPath(uri: string): string {
-	const [, scheme, rest] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/s.exec(uri) ?? [];
-	if (scheme === undefined || rest === undefined) {
-		return uri;
+function openStream(parts: Parts, stream: 'stdout' | 'stderr', uri: string, {mode, owner, pump}: StdioPolicy): void {
+	const output = openOutput(uri, owner);
+	const isFifo = fstatSync(output.fd).isFIFO();
+	// A file takes all at once.
+	if (mode === 'copied' || (isFifo && (mode === 'buffered' || stream === 'stderr'))) {
+		const copy = new CopiedOutput(output, owner, pump(stream));
+		parts.copies.push(copy);
+		parts[stream] = copy.writer;
+		return;
 	}
-	if (scheme !== 'fifo' && scheme !== 'file') {
-		throw new KeelsonError('INVALID_ARGUMENT', `stdio ${JSON.stringify(uri.slice(0, 200))} has scheme ${scheme}, expected fifo, file or binary`);
-	}
-	return decodeURIComponent(rest.split('?', 1)[0] ?? '');
+	parts.handed.push(output.fd);
+	parts.kept.push(...output.kept);
+	parts[stream] = output.fd;
 }
 
-function openFifo(file: string, flags: number, {uid, gid}: IoOwner): number {
-	const fd = openSync(file, flags);
-	if (uid !== 0 || gid !== 0) {
-		fchownSync(fd, uid, gid);
-	}
-	return fd;
-}
-
-function isFifo(file: string): boolean {
-	try {
-		return statSync(file).isFIFO();
-	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-			throw new KeelsonError('NOT_FOUND', `stdio ${file}: no such file`, {cause: error});
-		}
-		throw error;
-	}
-}
-
-function push(into: number[], fd: number): number {
-	into.push(fd);
-	return fd;
+// Before anybody has been given any of it.
+function closeAll({copies, handed, kept, input, stdinKept}: Parts): void {
+	copies.forEach(copy => void copy.finish());
+	input?.close();
+	[...handed, ...kept, ...(stdinKept === undefined ? [] : [stdinKept])].forEach(fd => closeSync(fd));
 }

@@ -9,9 +9,15 @@ const readyMs = 10_000;
 const drainMs = 2000;
 const termMs = 10_000;
 
+/** Whether a URI names a program, in either version of the protocol. */
+export function isLoggingUri(uri: string): boolean {
+	return /^binary(?:-v2)?:\/\//.test(uri);
+}
+
 /**
  * A program that takes a container's output, named by a URI `binary:///path?argument=value`: it reads standard output on descriptor 3,
- * standard error on 4, and closes 5 when it is ready. The same protocol as containerd's.
+ * standard error on 4, and closes 5 when it is ready. With `binary-v2:` it writes a byte to 5 before; one that ends without is
+ * a failure, which the first version cannot tell from readiness. The same protocols as containerd's.
  */
 export class LoggingBinary implements AsyncDisposable {
 	readonly stdout: number;
@@ -30,7 +36,7 @@ export class LoggingBinary implements AsyncDisposable {
 		this.#open = [stdout, stderr];
 	}
 
-	/** Resolves when the program says that it is ready. Rejects with DEADLINE_EXCEEDED after ten seconds; then it is gone. */
+	/** Resolves when the program says that it is ready. Rejects with DEADLINE_EXCEEDED after ten seconds, and, in the second version, with UNAVAILABLE when it ends before; then it is gone. */
 	static async start(uri: string, container: {readonly id: string; readonly namespace: string}, reaper: Reaper): Promise<LoggingBinary> {
 		const {path, args} = parseLoggingUri(uri);
 		const [out, err, ready] = [createPipe(), createPipe(), createPipe()];
@@ -42,7 +48,7 @@ export class LoggingBinary implements AsyncDisposable {
 		}, () => [out.reader, err.reader, ready.writer].forEach(fd => closeSync(fd)));
 		const logger = new LoggingBinary(out.writer, err.writer, {ended: child.ended, abort, term: child.term});
 		try {
-			await endOf(ready.reader, uri);
+			await readiness(ready.reader, uri);
 			return logger;
 		} catch (error) {
 			abort.abort();
@@ -84,7 +90,7 @@ export class LoggingBinary implements AsyncDisposable {
 
 /** Throws INVALID_ARGUMENT unless it names an absolute path. */
 export function parseLoggingUri(uri: string): {readonly path: string; readonly args: readonly string[]} {
-	const [name = '', query = ''] = uri.slice('binary://'.length).split(/\?(.*)/s);
+	const [name = '', query = ''] = uri.slice(uri.indexOf('://') + '://'.length).split(/\?(.*)/s);
 	const path = decodeURIComponent(name);
 	if (!path.startsWith('/')) {
 		throw new KeelsonError('INVALID_ARGUMENT', `logging binary ${JSON.stringify(uri.slice(0, 200))} must name an absolute path`);
@@ -98,15 +104,19 @@ export function parseLoggingUri(uri: string): {readonly path: string; readonly a
 	return {path, args: [...args].flat()};
 }
 
-async function endOf(fd: number, uri: string): Promise<void> {
+async function readiness(fd: number, uri: string): Promise<void> {
 	using socket = new ReadySocket(new Socket({fd, readable: true, writable: false}));
-	const end = new Promise<boolean>((resolve, reject) => {
-		socket.socket.once('data', () => resolve(true)).once('end', () => resolve(true)).once('error', reject).resume();
+	const said = new Promise<'a byte' | 'the end'>((resolve, reject) => {
+		socket.socket.once('data', () => resolve('a byte')).once('end', () => resolve('the end')).once('error', reject).resume();
 	});
 	const late = new AbortController();
 	try {
-		if (!await Promise.race([end, sleep(readyMs, false, {signal: late.signal})])) {
+		const first = await Promise.race([said, sleep(readyMs, undefined, {signal: late.signal})]);
+		if (first === undefined) {
 			throw new KeelsonError('DEADLINE_EXCEEDED', `logging binary ${uri} was not ready within ${readyMs} ms`);
+		}
+		if (first === 'the end' && uri.startsWith('binary-v2:')) {
+			throw new KeelsonError('UNAVAILABLE', `logging binary ${uri} ended before it was ready`);
 		}
 	} finally {
 		late.abort();

@@ -33,7 +33,7 @@ export interface ServeOptions {
  * The life of a shim's process: serves until it is asked to end and holds no container, or is abandoned. Rejects with ALREADY_EXISTS
  * when another shim answers at the socket.
  */
-export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot, socketDirectory}, socketPath, bundle, runtimes, listening}: ServeOptions): Promise<void> {
+export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot, socketDirectory, stdio, stdioBufferBytes}, socketPath, bundle, runtimes, listening}: ServeOptions): Promise<void> {
 	await using lifetime = new AsyncDisposableStack();
 	const ended = Promise.withResolvers<void>();
 	const log = (message: string): void => logTo(bundle, 'warning', message);
@@ -41,8 +41,8 @@ export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot, s
 	const publisher = lifetime.use(new EventPublisher(ttrpcAddress, namespace, log));
 	const watcher = lifetime.use(new DescriptorWatcher());
 	const shim = new Shim({
-		namespace, runtimeRoot, reaper, watcher, log, runtimes: runtimes(reaper),
-		io: new IoOpener(reaper, watcher, socketDirectory),
+		namespace, runtimeRoot, stdio, reaper, watcher, log, runtimes: runtimes(reaper),
+		io: new IoOpener({reaper, watcher, socketDirectory, bufferBytes: stdioBufferBytes}),
 		publish: (type, value, delivered) => publisher.publish(type, value, delivered),
 	});
 	const server = lifetime.use(new TtrpcServer({services: taskServices(shim, ended.resolve), callsMax}));

@@ -1,6 +1,7 @@
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
 import {shimSocketDirectory} from '../protocol/shim-socket.ts';
+import {bufferBytesDefault, parseStdioMode, stdioBufferVariable, stdioVariable, type StdioMode} from '../protocol/stdio-mode.ts';
 
 /** `spare` is ours: a process that becomes a shim when it is told for whom. */
 export type ShimAction = 'start' | 'spare' | 'delete' | 'version' | 'info';
@@ -27,6 +28,10 @@ export interface ShimArguments {
 	readonly socketDirectory: string;
 	/** Where runtimes keep their state; below it a directory a namespace. */
 	readonly runtimeRoot: string;
+	/** For containers whose spec says nothing of it. */
+	readonly stdio: StdioMode;
+	/** What buffered output keeps at most of a stream. */
+	readonly stdioBufferBytes: number;
 }
 
 /**
@@ -69,6 +74,8 @@ export function parseShimArguments(words: readonly string[], environment: Readon
 		versionMax,
 		socketDirectory: shimSocketDirectory,
 		runtimeRoot: environment['KEELSON_RUNTIME_ROOT'] || '/run/containerd/runc',
+		stdio: parseStdioMode(environment[stdioVariable] ?? '', stdioVariable),
+		stdioBufferBytes: Number(environment[stdioBufferVariable] ?? 0) || bufferBytesDefault,
 	};
 }
 

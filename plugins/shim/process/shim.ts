@@ -10,6 +10,7 @@ import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {performMounts, UMOUNT, unmountAll} from '../../../lib/sys/mount.ts';
 import {mountsUnder} from '../../../lib/sys/mount-table.ts';
 import {joinCgroup} from '../protocol/shim-cgroup.ts';
+import {parseStdioMode, stdioAnnotation, type StdioMode} from '../protocol/stdio-mode.ts';
 import type {TaskEventType} from '../protocol/task-events.ts';
 import {recordOptions, type ContainerOptions} from './container-options.ts';
 import {ShimContainer} from './container.ts';
@@ -25,6 +26,8 @@ export interface ShimPlace {
 	readonly namespace: string;
 	/** Where runtimes keep their state, unless a container's options say otherwise; below it a directory a namespace. */
 	readonly runtimeRoot: string;
+	/** For containers whose spec says nothing of it. */
+	readonly stdio: StdioMode;
 	readonly runtimes: OciRuntimes;
 	readonly reaper: Reaper;
 	readonly io: IoOpener;
@@ -138,7 +141,7 @@ export class Shim {
 
 	async #create(request: CreateContainer): Promise<number> {
 		const {id, bundle, options, rootfs, stdio, checkpoint} = request;
-		const {namespace, runtimes, runtimeRoot} = this.#place;
+		const {namespace, runtimes, runtimeRoot, stdio: stdioDefault} = this.#place;
 		const spec = await readSpec(bundle);
 		const runtime = runtimes.open({
 			binary: options.binaryName || 'runc',
@@ -155,7 +158,7 @@ export class Shim {
 			await mkdir(target, {recursive: true, mode: 0o711});
 			await performMounts(rootfs, target);
 		}
-		const setup = {id, bundle, stdio, options, checkpoint, hasOwnPidNamespace: hasOwnPidNamespace(spec)};
+		const setup = {id, bundle, stdio, options, checkpoint, stdioMode: stdioModeOf(spec, stdioDefault), hasOwnPidNamespace: hasOwnPidNamespace(spec)};
 		const container = new ShimContainer(setup, runtime, this.#place);
 		try {
 			return await container.create(pid => {
@@ -225,6 +228,7 @@ export async function unmountBelow(directory: string): Promise<void> {
 }
 
 interface Spec {
+	readonly annotations?: Readonly<Record<string, string>>;
 	readonly linux?: {readonly namespaces?: readonly {readonly type?: string; readonly path?: string}[]};
 }
 
@@ -234,6 +238,11 @@ async function readSpec(bundle: string): Promise<Spec> {
 		throw new KeelsonError('INVALID_ARGUMENT', `config.json in ${bundle} has ${text.length} bytes, at most ${specBytesMax}`);
 	}
 	return JSON.parse(text.toString()) as Spec;
+}
+
+function stdioModeOf({annotations}: Spec, otherwise: StdioMode): StdioMode {
+	const asked = annotations?.[stdioAnnotation];
+	return asked === undefined ? otherwise : parseStdioMode(asked, `annotation ${stdioAnnotation}`);
 }
 
 function hasOwnPidNamespace({linux}: Spec): boolean {

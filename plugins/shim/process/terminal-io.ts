@@ -1,4 +1,4 @@
-import {closeSync, createWriteStream, fstatSync} from 'node:fs';
+import {closeSync} from 'node:fs';
 import {Socket} from 'node:net';
 import type {Writable} from 'node:stream';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -8,13 +8,14 @@ import {KeelsonError} from '../../../kernel/errors.ts';
 import {ConsoleSocket} from '../../../lib/sys/console-socket.ts';
 import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {resizeTerminal, type TerminalSize} from '../../../lib/sys/terminal.ts';
-import {openInput, openOutput, type IoOwner} from './direct-io.ts';
+import {forgetMs, toWritable} from './copied-output.ts';
+import type {StdioPolicy} from './direct-io.ts';
 import type {LoggingBinary} from './logging-binary.ts';
+import {openInput, openOutput} from './open-output.ts';
 import type {ProcessIo} from './process-io.ts';
+import {pump, waiting, type PumpOptions} from './pump.ts';
 
 const receiveMs = 10_000;
-/** Time for the rest of a terminal's output to reach a client that reads slowly, or not at all. */
-const drainMs = 2000;
 
 /** A terminal's master end, copied to and from the client's FIFOs. */
 export class TerminalIo implements ProcessIo {
@@ -24,13 +25,15 @@ export class TerminalIo implements ProcessIo {
 	readonly #input: Socket | undefined;
 	readonly #kept: number[];
 	readonly #logger: LoggingBinary | undefined;
+	readonly #pump: PumpOptions;
 	#stdinKept: number | undefined;
 	#fd: number | undefined;
 	#master: ReadStream | undefined;
 	#copied: Promise<void> = Promise.resolve();
 
 	private constructor(socket: ConsoleSocket, streams: {
-		readonly output: Writable; readonly input: Socket | undefined; readonly kept: number[]; readonly stdinKept: number | undefined; readonly logger: LoggingBinary | undefined;
+		readonly output: Writable; readonly input: Socket | undefined; readonly kept: number[]; readonly stdinKept: number | undefined;
+		readonly logger: LoggingBinary | undefined; readonly pump: PumpOptions;
 	}) {
 		this.#socket = socket;
 		this.#output = streams.output;
@@ -38,6 +41,7 @@ export class TerminalIo implements ProcessIo {
 		this.#kept = streams.kept;
 		this.#stdinKept = streams.stdinKept;
 		this.#logger = streams.logger;
+		this.#pump = streams.pump;
 		for (const stream of [this.#output, this.#input]) {
 			// The client is gone, or a file system is full: the terminal goes on without.
 			stream?.on('error', () => undefined);
@@ -45,21 +49,22 @@ export class TerminalIo implements ProcessIo {
 	}
 
 	/** @param socketPath where no file is, of at most 107 bytes */
-	static open(stdio: Stdio, owner: IoOwner, {socketPath, watcher, logger}: {
+	static open(stdio: Stdio, {owner, mode, pump: pumpOf}: StdioPolicy, {socketPath, watcher, logger}: {
 		readonly socketPath: string; readonly watcher: DescriptorWatcher; readonly logger: LoggingBinary | undefined;
 	}): TerminalIo {
 		const socket = ConsoleSocket.listen(socketPath, watcher);
-		const kept: number[] = [];
-		const handed: number[] = [];
+		const opened: number[] = [];
 		try {
-			const outputFd = logger?.takeStdout() ?? openOutput(stdio.stdout === '' ? '/dev/null' : stdio.stdout, owner, kept, handed);
-			const input = stdio.stdin === '' ? undefined : openInput(stdio.stdin, handed);
+			const output = logger === undefined ? openOutput(stdio.stdout === '' ? '/dev/null' : stdio.stdout, owner) : {fd: logger.takeStdout(), kept: []};
+			opened.push(output.fd, ...output.kept);
+			const input = stdio.stdin === '' ? undefined : openInput(stdio.stdin);
 			return new TerminalIo(socket, {
-				output: toWritable(outputFd), kept, logger, stdinKept: input?.kept,
+				output: toWritable(output.fd), kept: output.kept, logger, stdinKept: input?.kept,
 				input: input === undefined ? undefined : new Socket({fd: input.reader, readable: true, writable: false}).pause(),
+				pump: mode === 'buffered' ? pumpOf('stdout') : waiting,
 			});
 		} catch (error) {
-			[...kept, ...handed].forEach(fd => closeSync(fd));
+			opened.forEach(fd => closeSync(fd));
 			void socket[Symbol.asyncDispose]();
 			throw error;
 		}
@@ -79,7 +84,7 @@ export class TerminalIo implements ProcessIo {
 		this.#master = master;
 		// EIO is how a terminal ends when its last user has closed it.
 		master.on('error', () => undefined);
-		this.#copied = copy(master, this.#output);
+		this.#copied = pump(master as AsyncIterable<Buffer>, this.#output, this.#pump);
 		this.#input?.on('data', (chunk: Buffer) => {
 			if (!master.write(chunk)) {
 				this.#input?.pause();
@@ -102,8 +107,21 @@ export class TerminalIo implements ProcessIo {
 		resizeTerminal(this.#fd, size);
 	}
 
+	/** At the end of the terminal; earlier only where it was never handed over. */
 	async finish(): Promise<void> {
-		await Promise.race([this.#copied, sleep(drainMs, undefined, {ref: false})]);
+		await this.#copied;
+		await this.#close();
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		const late = new AbortController();
+		await Promise.race([this.#copied, sleep(forgetMs, undefined, {ref: false, signal: late.signal}).catch(() => undefined)]);
+		late.abort();
+		await this.#close();
+		await this.#logger?.[Symbol.asyncDispose]();
+	}
+
+	async #close(): Promise<void> {
 		this.closeStdin();
 		this.#master?.destroy();
 		this.#input?.destroy();
@@ -112,25 +130,4 @@ export class TerminalIo implements ProcessIo {
 		this.#kept.splice(0).forEach(fd => closeSync(fd));
 		await this.#socket[Symbol.asyncDispose]();
 	}
-
-	async [Symbol.asyncDispose](): Promise<void> {
-		await this.finish();
-		await this.#logger?.[Symbol.asyncDispose]();
-	}
-}
-
-// By hand and not with pipe(): the end of the terminal must not shut down a FIFO, for which Node would call shutdown(2).
-async function copy(from: ReadStream, to: Writable): Promise<void> {
-	try {
-		for await (const chunk of from as AsyncIterable<Buffer>) {
-			await new Promise<void>(resolve => to.write(chunk, () => resolve()));
-		}
-	} catch {
-		// The end; see above.
-	}
-}
-
-// A FIFO's reader may be slow: never a thread of the pool on it. Node polls FIFOs, and has threads for files.
-function toWritable(fd: number): Writable {
-	return fstatSync(fd).isFIFO() ? new Socket({fd, readable: false, writable: true}) : createWriteStream('', {fd});
 }
