@@ -9,6 +9,9 @@ export type Release = typeof releases[number];
 const cache = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache');
 const peers = process.env['PEERS'] ?? path.join(cache, 'keelson', 'peers');
 
+/** The folder that holds newer generations of runc and crun, and criu. */
+export const runtimePrograms = path.join(peers, 'runtimes', 'bin');
+
 /** The folder that holds `ctr`, `containerd` and `containerd-shim-runc-v2` of a release. */
 export function programsOf(release: Release): string {
 	const folder = release === '1.6' ? '/usr/bin' : path.join(peers, `containerd-${release}`, 'usr/bin');

@@ -192,8 +192,11 @@ export class ShimContainer {
 	}
 
 	async #openIo({stdio, execId}: TaskProcess): Promise<ProcessIo> {
-		const {id, options: {ioUid, ioGid}, stdioMode} = this.setup;
-		return this.#place.io.open(stdio, {id, namespace: this.#place.namespace, execId, mode: stdioMode, owner: {uid: ioUid, gid: ioGid}, drops: this.#drops});
+		const {id, checkpoint, options: {ioUid, ioGid}, stdioMode} = this.setup;
+		return this.#place.io.open(stdio, {
+			id, namespace: this.#place.namespace, execId, mode: stdioMode, owner: {uid: ioUid, gid: ioGid},
+			isRestored: execId === '' && checkpoint !== '', drops: this.#drops,
+		});
 	}
 
 	#creation(): RuntimeCreate {

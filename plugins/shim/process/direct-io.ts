@@ -2,6 +2,7 @@ import {closeSync, fstatSync} from 'node:fs';
 import type {RuntimeStdio} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
+import {createPipe} from '../../../lib/sys/pipe.ts';
 import {CopiedInput} from './copied-input.ts';
 import {CopiedOutput} from './copied-output.ts';
 import type {LoggingBinary} from './logging-binary.ts';
@@ -13,6 +14,8 @@ import type {StdioMode} from '../protocol/stdio-mode.ts';
 export interface StdioPolicy {
 	readonly mode: StdioMode;
 	readonly owner: IoOwner;
+	/** The process comes from a checkpoint: where its streams were pipes or FIFOs, CRIU takes nothing else for them. */
+	readonly isRestored: boolean;
 	/** How each output is passed on where it is copied. */
 	readonly pump: (stream: 'stdout' | 'stderr') => PumpOptions;
 }
@@ -38,10 +41,13 @@ export class DirectIo implements ProcessIo {
 		try {
 			if (stdio.stdin !== '') {
 				openStdin(parts, stdio.stdin, policy.mode === 'copied');
+			} else if (policy.isRestored) {
+				emptyStdin(parts);
 			}
 			for (const stream of ['stdout', 'stderr'] as const) {
-				if (logger === undefined && stdio[stream] !== '') {
-					openStream(parts, stream, stdio[stream], policy);
+				const uri = stdio[stream] === '' && policy.isRestored ? '/dev/null' : stdio[stream];
+				if (logger === undefined && uri !== '') {
+					openStream(parts, stream, uri, policy);
 				}
 			}
 			return new DirectIo(parts);
@@ -118,11 +124,18 @@ function openStdin(parts: Parts, uri: string, isCopied: boolean): void {
 	parts.stdin = reader;
 }
 
-function openStream(parts: Parts, stream: 'stdout' | 'stderr', uri: string, {mode, owner, pump}: StdioPolicy): void {
+function emptyStdin(parts: Parts): void {
+	const {reader, writer} = createPipe();
+	closeSync(writer);
+	parts.handed.push(reader);
+	parts.stdin = reader;
+}
+
+function openStream(parts: Parts, stream: 'stdout' | 'stderr', uri: string, {mode, owner, isRestored, pump}: StdioPolicy): void {
 	const output = openOutput(uri, owner);
 	const isFifo = fstatSync(output.fd).isFIFO();
 	// A file takes all at once.
-	if (mode === 'copied' || (isFifo && (mode === 'buffered' || stream === 'stderr'))) {
+	if (mode === 'copied' || (isFifo ? mode === 'buffered' || stream === 'stderr' : isRestored)) {
 		const copy = new CopiedOutput(output, owner, pump(stream));
 		parts.copies.push(copy);
 		parts[stream] = copy.writer;

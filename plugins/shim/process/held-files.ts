@@ -50,7 +50,9 @@ export async function recordHeldFiles(imagePath: string, held: readonly HeldFile
 export async function restoreConfig(bundle: string, imagePath: string): Promise<string | undefined> {
 	const held = await readHeldFiles(path.join(imagePath, imageFile));
 	const byKey = new Map(held.map(({fd, key}) => [key, fd]));
-	return writeConfig(path.join(bundle, 'criu-restore.conf'), [...byKey].map(([key, fd]) => `inherit-fd fd[${fd}]:${key}`));
+	// The next client's FIFO need not have the permissions of the last one's.
+	const rest = held.length > 0 ? ['skip-file-rwx-check'] : [];
+	return writeConfig(path.join(bundle, 'criu-restore.conf'), [...[...byKey].map(([key, fd]) => `inherit-fd fd[${fd}]:${key}`), ...rest]);
 }
 
 async function readHeldFiles(file: string): Promise<readonly HeldFile[]> {

@@ -25,6 +25,8 @@ export interface IoRequest {
 	readonly execId: string;
 	readonly mode: StdioMode;
 	readonly owner: IoOwner;
+	/** The process comes from a checkpoint. */
+	readonly isRestored: boolean;
 	readonly drops: DropCount;
 }
 
@@ -56,9 +58,9 @@ export class IoOpener {
 		}
 	}
 
-	#policy({mode, owner, id, execId, drops}: IoRequest): StdioPolicy {
+	#policy({mode, owner, isRestored, id, execId, drops}: IoRequest): StdioPolicy {
 		const {bufferBytes} = this.#place;
-		return {mode, owner, pump: stream => {
+		return {mode, owner, isRestored, pump: stream => {
 			const name = `${stream} of ${execId === '' ? id : `${id}/${execId}`}`;
 			return {bufferBytes: mode === 'buffered' ? bufferBytes : 0, dropped: bytes => drops.add(name, bytes), ended: () => drops.tell(name)};
 		}};
