@@ -38,6 +38,8 @@ const run = promisify(execFile);
 export interface StageOptions {
 	/** The runtime's name in container records. */
 	readonly runtime?: string;
+	/** Of the configuration: binaries by the runtime's name. */
+	readonly runtimes?: Readonly<Record<string, string>>;
 	readonly containersPerShim?: number;
 	readonly spareSeconds?: number;
 	/** Default: none. */
@@ -101,7 +103,7 @@ export class ShimStage implements TaskStage {
 			containersPerShim: this.#options.containersPerShim ?? 64,
 			spareMs: (this.#options.spareSeconds ?? 0) * 1000,
 			hasWarmSpare: this.#options.hasWarmSpare ?? false,
-			search: {own: this.launcher, overrides: {}, searchPath: process.env['PATH'] ?? ''},
+			search: {own: this.launcher, overrides: this.#options.runtimes ?? {}, searchPath: process.env['PATH'] ?? ''},
 			environment: {
 				grpcAddress: path.join(this.directory, 'daemon.sock'), ttrpcAddress: path.join(this.directory, 'daemon.sock.ttrpc'), daemonBinary: '/bin/true',
 				runtimeRoot: path.join(this.directory, 'runc'), debug: false, version: '0.0.0',

@@ -24,7 +24,8 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	const container = await metadata.scope({namespace}).containers.get(containerId);
 	const specBytes = specOf(container);
 	const spec = readSpec(specBytes);
-	const options = request.options !== undefined && request.options.typeUrl !== '' ? request.options : container.runtime.options;
+	// Whole, and only when there are any: clients send an Any without bytes for none.
+	const options = request.options !== undefined && request.options.value.length > 0 ? request.options : container.runtime.options;
 	const binary = await findRuntimeBinary(request.runtimePath || container.runtime.name, world.search);
 	const bundle = new Bundle(world.place, namespace, containerId);
 
