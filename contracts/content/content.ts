@@ -54,6 +54,13 @@ export interface CommitOptions {
 	readonly labels?: Labels;
 }
 
+/** A file that another thread may read while it is written. Its bytes stay readable until this is disposed. */
+export interface GrowingFile extends AsyncDisposable {
+	readonly file: string;
+	/** What of it can be read by now: see Growth. */
+	readonly growth: SharedArrayBuffer;
+}
+
 /** Holds the lock of one ref until disposed. Disposing does not abort: what was written stays for the next writer. */
 export interface ContentWriter extends AsyncDisposable {
 	status(): IngestStatus;
@@ -66,6 +73,11 @@ export interface ContentWriter extends AsyncDisposable {
 	 * here already (the ingest is gone, the blob stands, and the message names its digest), with FAILED_PRECONDITION when size or digest differ (the ingest is kept).
 	 */
 	commit(options?: CommitOptions): Promise<Digest>;
+	/**
+	 * What is written, for those who cannot wait for the blob: nobody has checked the bytes yet. It is whole once a commit found them right, and abandoned by
+	 * truncate, and by dispose without commit. Undefined where the bytes lie in no file, or the writer is done.
+	 */
+	follow?(): Promise<GrowingFile | undefined>;
 }
 
 export interface ReadRange {

@@ -16,6 +16,8 @@ export interface LayerBytes {
 	readonly descriptor: Descriptor;
 	/** Where the same bytes lie whole in a file, that file: then it is read instead of `read()`, by whatever thread does the work. */
 	readonly file?: string;
+	/** While that file is still being written: how far it is (see Growth of content). */
+	readonly growth?: SharedArrayBuffer;
 	read(signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
@@ -37,6 +39,16 @@ export interface AppliedLayer {
 	readonly digest: Digest;
 	/** Bytes of the tar. */
 	readonly size: number;
+}
+
+/** A layer that was applied before the trees below it were there. */
+export interface ApartLayer extends AppliedLayer {
+	/** It has files in directories that it does not describe: those are not complete before `join`. */
+	readonly needsJoin: boolean;
+	/**
+	 * Makes of the tree what applying in order would have made. `lower`: mounts of the tree below, read-only. Rejects with ABORTED where only applying in order does.
+	 */
+	join(lower: readonly Mount[], signal?: AbortSignal): Promise<void>;
 }
 
 export interface CompareOptions {
@@ -61,9 +73,15 @@ export interface Differ {
 	/**
 	 * Applies a layer onto the tree that `mounts` make. Nothing outside that tree is touched, whatever the archive says.
 	 * Rejects with INVALID_ARGUMENT (not a tar, not this compression, an entry that points outside), DATA_LOSS (cut short),
-	 * UNIMPLEMENTED (media type). On failure the tree is in pieces, and the caller removes its snapshot.
+	 * UNIMPLEMENTED (media type), ABORTED (the growing file was given up). On failure the tree is in pieces, and the caller removes its snapshot.
 	 */
 	apply(layer: LayerBytes, mounts: readonly Mount[], options?: ApplyOptions): Promise<AppliedLayer>;
+	/**
+	 * Applies a layer to the upper directory of an overlay (`mounts`) whose lower layers are not there yet, so that several layers of an image are applied at once.
+	 * Rejects as apply does; with ABORTED where the layer cannot be applied but in order, or its growing file was given up; with UNIMPLEMENTED for mounts that are no such directory.
+	 * Absent where a differ cannot do that.
+	 */
+	applyApart?(layer: LayerBytes, mounts: readonly Mount[], options?: ApplyOptions): Promise<ApartLayer>;
 	/** The layer that makes of `lower` (none: nothing) the tree of `upper`. Resources are held until `bytes` ends or is returned. */
 	compare(lower: readonly Mount[], upper: readonly Mount[], options?: CompareOptions): Promise<ComparedLayer>;
 }

@@ -39,12 +39,22 @@ export interface SnapshotOptions {
 	readonly signal?: AbortSignal;
 }
 
+export interface PrepareSnapshotOptions extends SnapshotOptions {
+	/**
+	 * It is prepared without a parent, and gets one by commit: several layers of an image can then be unpacked at once. Its mounts are those of an overlay's upper
+	 * directory with nothing below, which cannot be performed, but a differ can apply a layer to (`applyApart`). Needs `canRebase`.
+	 */
+	readonly isApart?: boolean;
+}
+
 export interface CommitSnapshotOptions extends SnapshotOptions {
-	/** Puts the snapshot on top of another parent than it was prepared with; needs the capability `rebase`. */
+	/** Puts the snapshot on top of another parent than it was prepared with; needs the capability `rebase`. The tree's own root becomes as the parent's is. */
 	readonly parent?: string;
 }
 
 export interface Snapshotter {
+	/** It takes `isApart` and commit with another parent; false or absent: it does not. */
+	readonly canRebase?: boolean;
 	/** Rejects with NOT_FOUND. */
 	stat(name: string): Promise<SnapshotInfo>;
 	/** Replaces labels: all when `fields` is empty or has `labels`, else those named `labels.<key>` (an empty value removes). Rejects with NOT_FOUND, INVALID_ARGUMENT. */
@@ -54,7 +64,7 @@ export interface Snapshotter {
 	/** The mounts of an active snapshot or a view. Rejects with NOT_FOUND; FAILED_PRECONDITION when committed. */
 	mounts(key: string): Promise<readonly Mount[]>;
 	/** Rejects with ALREADY_EXISTS (key), NOT_FOUND (parent), INVALID_ARGUMENT (parent not committed, empty key). */
-	prepare(key: string, parent: string, options?: SnapshotOptions): Promise<readonly Mount[]>;
+	prepare(key: string, parent: string, options?: PrepareSnapshotOptions): Promise<readonly Mount[]>;
 	/** Like prepare; the mounts are read-only. */
 	view(key: string, parent: string, options?: SnapshotOptions): Promise<readonly Mount[]>;
 	/**

@@ -4,8 +4,15 @@ import type {IngestReply, IngestRequest} from './ingest-worker.ts';
 
 type Without<T> = T extends unknown ? Omit<T, 'id'> : never;
 
+interface Answer {
+	readonly size: number;
+	readonly digest: string;
+	/** That of a write, which is the caller's again. */
+	readonly buffer?: ArrayBuffer;
+}
+
 interface Pending {
-	resolve(value: {size: number; digest: string}): void;
+	resolve(value: Answer): void;
 	reject(error: unknown): void;
 }
 
@@ -21,17 +28,17 @@ export class IngestWorker implements AsyncDisposable {
 		return ++this.#lastId;
 	}
 
-	/** Rejects with RESOURCE_EXHAUSTED when the disk is full, with INTERNAL otherwise. */
-	async ask(request: Without<IngestRequest>): Promise<{size: number; digest: string}> {
+	/** Takes a write's buffer away until it is answered. Rejects with RESOURCE_EXHAUSTED when the disk is full, with INTERNAL otherwise. */
+	async ask(request: Without<IngestRequest>): Promise<Answer> {
 		if (this.#disposed) {
 			throw new KeelsonError('UNAVAILABLE', 'content store is closed');
 		}
 		const worker = this.#worker ??= this.#start();
 		const id = ++this.#lastId;
-		const {promise, resolve, reject} = Promise.withResolvers<{size: number; digest: string}>();
+		const {promise, resolve, reject} = Promise.withResolvers<Answer>();
 		this.#pending.set(id, {resolve, reject});
 		worker.ref();
-		worker.postMessage({...request, id});
+		worker.postMessage({...request, id}, request.kind === 'write' ? [request.buffer] : []);
 		return promise;
 	}
 

@@ -3,21 +3,24 @@
 import {createHash, type Hash} from 'node:crypto';
 import {closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync} from 'node:fs';
 import {parentPort} from 'node:worker_threads';
+import {Growth} from '../../contracts/content/growth.ts';
 
 export type IngestRequest =
-	| {readonly id: number; readonly kind: 'open'; readonly ingest: number; readonly file: string; readonly algorithm: string}
-	| {readonly id: number; readonly kind: 'write'; readonly ingest: number; readonly chunk: Uint8Array}
-	| {readonly id: number; readonly kind: 'truncate'; readonly ingest: number; readonly size: number}
+	| {readonly id: number; readonly kind: 'open'; readonly ingest: number; readonly file: string; readonly algorithm: string; readonly growth: SharedArrayBuffer}
+	// The buffer comes back with the reply, to be filled again.
+	| {readonly id: number; readonly kind: 'write'; readonly ingest: number; readonly buffer: ArrayBuffer; readonly length: number}
+	| {readonly id: number; readonly kind: 'truncate'; readonly ingest: number; readonly size: number; readonly growth: SharedArrayBuffer}
 	| {readonly id: number; readonly kind: 'digest'; readonly ingest: number; readonly algorithm: string}
 	| {readonly id: number; readonly kind: 'close'; readonly ingest: number};
 
 export type IngestReply =
-	| {readonly id: number; readonly size: number; readonly digest: string}
+	| {readonly id: number; readonly size: number; readonly digest: string; readonly buffer?: ArrayBuffer}
 	| {readonly id: number; readonly message: string; readonly code: string};
 
 interface Open {
 	readonly fd: number;
 	readonly algorithm: string;
+	growth: Growth;
 	hash: Hash;
 	size: number;
 }
@@ -29,19 +32,21 @@ parentPort?.on('message', (request: IngestRequest) => {
 	let reply: IngestReply;
 	try {
 		const {size, digest} = answer(request);
-		reply = {id: request.id, size, digest};
+		reply = {id: request.id, size, digest, ...(request.kind === 'write' ? {buffer: request.buffer} : {})};
 	} catch (error) {
 		const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 		reply = {id: request.id, message: error instanceof Error ? error.message : String(error), code};
 	}
-	parentPort?.postMessage(reply);
+	parentPort?.postMessage(reply, request.kind === 'write' ? [request.buffer] : []);
 });
 
 function answer(request: IngestRequest): {size: number; digest: string} {
 	if (request.kind === 'open') {
 		const fd = openSync(request.file, 'r+');
 		const size = fstatSync(fd).size;
-		opened.set(request.ingest, {fd, size, algorithm: request.algorithm, hash: hashOf(fd, size, request.algorithm)});
+		const growth = new Growth(request.growth);
+		opened.set(request.ingest, {fd, size, growth, algorithm: request.algorithm, hash: hashOf(fd, size, request.algorithm)});
+		growth.reach(size);
 		return {size, digest: ''};
 	}
 	const ingest = opened.get(request.ingest);
@@ -50,12 +55,14 @@ function answer(request: IngestRequest): {size: number; digest: string} {
 	}
 	switch (request.kind) {
 		case 'write': {
-			write(ingest, request.chunk);
+			write(ingest, new Uint8Array(request.buffer, 0, request.length));
 			return {size: ingest.size, digest: ''};
 		}
 		case 'truncate': {
 			ftruncateSync(ingest.fd, request.size);
 			ingest.size = request.size;
+			ingest.growth = new Growth(request.growth);
+			ingest.growth.reach(request.size);
 			ingest.hash = hashOf(ingest.fd, request.size, ingest.algorithm);
 			return {size: ingest.size, digest: ''};
 		}
@@ -76,8 +83,9 @@ function write(ingest: Open, chunk: Uint8Array): void {
 	while (done < chunk.length) {
 		done += writeSync(ingest.fd, chunk, done, chunk.length - done, ingest.size + done);
 	}
-	ingest.hash.update(chunk);
 	ingest.size += chunk.length;
+	ingest.growth.reach(ingest.size);
+	ingest.hash.update(chunk);
 }
 
 /** Of the first `size` bytes: what an earlier writer left has to be read again. */

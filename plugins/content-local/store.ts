@@ -21,6 +21,7 @@ const REF_BYTES_MAX = 4096;
 export class LocalContentStore implements ContentStore {
 	readonly #parts: Parts;
 	readonly #locked = new Map<string, Date>();
+	readonly #writers = new Map<string, LocalContentWriter>();
 
 	constructor(parts: Parts) {
 		this.#parts = parts;
@@ -66,7 +67,12 @@ export class LocalContentStore implements ContentStore {
 		const release = this.#lock(ref);
 		try {
 			const status = await this.#begin({ref, total, ...(expected === undefined ? {} : {expected})});
-			return await LocalContentWriter.open({...this.#parts, status, release});
+			const writer = await LocalContentWriter.open({...this.#parts, status, release: () => {
+				this.#writers.delete(ref);
+				release();
+			}});
+			this.#writers.set(ref, writer);
+			return writer;
 		} catch (error) {
 			release();
 			throw error;
@@ -74,6 +80,7 @@ export class LocalContentStore implements ContentStore {
 	}
 
 	async status(ref: string): Promise<IngestStatus> {
+		await this.#writers.get(ref)?.written();
 		const status = await this.#parts.ingests.status(ref);
 		if (status === undefined) {
 			throw new KeelsonError('NOT_FOUND', `ingest ${JSON.stringify(ref)}: not found`);

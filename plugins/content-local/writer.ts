@@ -1,10 +1,12 @@
 import {open} from 'node:fs/promises';
-import type {CommitOptions, ContentWriter, IngestStatus} from '../../contracts/content/content.ts';
+import type {CommitOptions, ContentWriter, GrowingFile, IngestStatus} from '../../contracts/content/content.ts';
+import {Growth} from '../../contracts/content/growth.ts';
 import {digestAlgorithm, parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
-import type {BlobDirectory} from './blob-directory.ts';
+import {isMissing, type BlobDirectory} from './blob-directory.ts';
 import type {IngestDirectory} from './ingest-directory.ts';
 import type {IngestWorker} from './ingest-worker-client.ts';
+import {WriteBuffers} from './write-buffers.ts';
 
 interface Parts {
 	readonly blobs: BlobDirectory;
@@ -15,11 +17,16 @@ interface Parts {
 }
 
 const BYTES_IN_FLIGHT_MAX = 4 * 1024 * 1024;
+/** So long a byte may wait for others before it is written. */
+const LINGER_MS = 20;
 
 /** One ingest, its lock held. Writes are queued to the ingest thread; the first that failed fails whatever comes after it. */
 export class LocalContentWriter implements ContentWriter {
 	readonly #parts: Parts;
 	readonly #ingest: number;
+	readonly #buffers: WriteBuffers;
+	#growth = new Growth();
+	#linger: NodeJS.Timeout | undefined;
 	#status: IngestStatus;
 	#inFlight = 0;
 	#tail: Promise<unknown> = Promise.resolve();
@@ -31,12 +38,13 @@ export class LocalContentWriter implements ContentWriter {
 		this.#parts = parts;
 		this.#status = parts.status;
 		this.#ingest = parts.worker.newIngest();
+		this.#buffers = new WriteBuffers(parts.status.total, (buffer, length) => this.#send(buffer, length));
 	}
 
 	static async open(parts: Parts): Promise<LocalContentWriter> {
 		const writer = new LocalContentWriter(parts);
 		const algorithm = parts.status.expected === undefined ? 'sha256' : digestAlgorithm(parts.status.expected);
-		const {size} = await parts.worker.ask({kind: 'open', ingest: writer.#ingest, file: parts.ingests.dataOf(parts.status.ref), algorithm});
+		const {size} = await parts.worker.ask({kind: 'open', ingest: writer.#ingest, file: parts.ingests.dataOf(parts.status.ref), algorithm, growth: writer.#growth.shared});
 		writer.#isOpen = true;
 		writer.#status = {...parts.status, offset: size};
 		return writer;
@@ -51,18 +59,37 @@ export class LocalContentWriter implements ContentWriter {
 		if (chunk.length === 0) {
 			return;
 		}
-		this.#inFlight += chunk.length;
 		this.#status = {...this.#status, offset: this.#status.offset + chunk.length, updatedAt: new Date()};
-		const written = this.#parts.worker.ask({kind: 'write', ingest: this.#ingest, chunk}).catch((error: unknown) => {
-			this.#failure ??= KeelsonError.from(error);
-		}).finally(() => {
-			this.#inFlight -= chunk.length;
-		});
-		this.#tail = written;
+		this.#buffers.add(chunk);
+		if (!this.#buffers.isEmpty) {
+			this.#linger ??= setTimeout(() => this.#sendRest(), LINGER_MS);
+		}
 		if (this.#inFlight > BYTES_IN_FLIGHT_MAX) {
-			await written;
+			await this.#tail;
 			this.#check();
 		}
+	}
+
+	async follow(): Promise<GrowingFile | undefined> {
+		if (this.#isClosed) {
+			return undefined;
+		}
+		const growth = this.#growth.shared;
+		try {
+			const handle = await open(this.#parts.ingests.dataOf(this.#status.ref), 'r');
+			return {growth, file: `/proc/${process.pid}/fd/${handle.fd}`, [Symbol.asyncDispose]: async () => handle.close()};
+		} catch (error) {
+			if (isMissing(error)) {
+				return undefined;
+			}
+			throw KeelsonError.from(error);
+		}
+	}
+
+	/** Resolves when all bytes are in the file. */
+	async written(): Promise<void> {
+		this.#sendRest();
+		await this.#tail;
 	}
 
 	async truncate(size: number): Promise<void> {
@@ -70,7 +97,9 @@ export class LocalContentWriter implements ContentWriter {
 		if (size < 0 || size > this.#status.offset) {
 			throw new KeelsonError('OUT_OF_RANGE', `cannot truncate ingest ${this.#status.ref} to ${size} bytes, it has ${this.#status.offset}`);
 		}
-		await this.#parts.worker.ask({kind: 'truncate', ingest: this.#ingest, size});
+		this.#growth.abandon();
+		this.#growth = new Growth();
+		await this.#parts.worker.ask({kind: 'truncate', ingest: this.#ingest, size, growth: this.#growth.shared});
 		this.#status = {...this.#status, offset: size, updatedAt: new Date()};
 	}
 
@@ -86,6 +115,7 @@ export class LocalContentWriter implements ContentWriter {
 		if (expected !== undefined && digest !== expected) {
 			throw new KeelsonError('FAILED_PRECONDITION', `unexpected commit digest ${digest}, expected ${expected}`);
 		}
+		this.#growth.finish();
 		const {blobs, ingests} = this.#parts;
 		if (await blobs.find(digest) !== undefined) {
 			await this.#close();
@@ -113,8 +143,27 @@ export class LocalContentWriter implements ContentWriter {
 		}
 	}
 
+	#sendRest(): void {
+		clearTimeout(this.#linger);
+		this.#linger = undefined;
+		this.#buffers.flush();
+	}
+
+	#send(buffer: ArrayBuffer, length: number): void {
+		this.#inFlight += length;
+		this.#tail = this.#parts.worker.ask({kind: 'write', ingest: this.#ingest, buffer, length}).then(({buffer: back}) => {
+			if (back !== undefined) {
+				this.#buffers.recycle(back);
+			}
+		}, (error: unknown) => {
+			this.#failure ??= KeelsonError.from(error);
+		}).finally(() => {
+			this.#inFlight -= length;
+		});
+	}
+
 	async #flush(): Promise<void> {
-		await this.#tail;
+		await this.written();
 		this.#check();
 	}
 
@@ -123,7 +172,8 @@ export class LocalContentWriter implements ContentWriter {
 			return;
 		}
 		this.#isClosed = true;
-		await this.#tail;
+		await this.written();
+		this.#growth.abandon();
 		if (this.#isOpen) {
 			await this.#parts.worker.ask({kind: 'close', ingest: this.#ingest}).catch(() => undefined);
 		}

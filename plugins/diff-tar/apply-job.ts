@@ -7,7 +7,9 @@ import type {ApplyTarget} from './apply-target.ts';
 import type {Program} from './decompressor.ts';
 import {DirectoryHandles} from './directory-handles.ts';
 import {inflate} from './inflate.ts';
+import {LaterLayers, type ImpliedDirectory} from './later-layers.ts';
 import type {Compression} from './layer-compression.ts';
+import {LayerSource, type WaitControl} from './layer-source.ts';
 import {LowerLayers} from './lower-layers.ts';
 import {MergedRules} from './merged-rules.ts';
 import {OverlayRules} from './overlay-rules.ts';
@@ -19,6 +21,8 @@ export interface ApplyJob {
 	readonly kind: 'apply';
 	/** A path, or a descriptor that is the worker's to close. */
 	readonly input: string | number;
+	/** Of a file that is still written; see Growth. */
+	readonly growth: SharedArrayBuffer | undefined;
 	readonly compression: Compression;
 	readonly program: Program | undefined;
 	readonly target: ApplyTarget;
@@ -29,17 +33,18 @@ export interface ApplyJobResult {
 	readonly sha256: string;
 	/** Bytes of the tar. */
 	readonly size: number;
+	/** Directories that await the layers below; none where those were known. */
+	readonly implied: readonly ImpliedDirectory[];
 }
 
 /** What a job is told and asked meanwhile. */
-export interface JobControl {
-	/** Throws once the job is cancelled. */
-	readonly check: () => void;
+export interface JobControl extends WaitControl {
 	readonly progress: (bytes: number) => void;
 }
 
 /** Applies a layer with synchronous calls: for a worker. Rejects as Differ.apply does. */
-export async function runApply({input, compression, program, target}: ApplyJob, {check, progress}: JobControl): Promise<ApplyJobResult> {
+export async function runApply({input, growth, compression, program, target}: ApplyJob, control: JobControl): Promise<ApplyJobResult> {
+	const {check, progress} = control;
 	const fd = typeof input === 'number' ? input : openSync(input, 'r');
 	try {
 		check();
@@ -47,7 +52,7 @@ export async function runApply({input, compression, program, target}: ApplyJob, 
 		const reader = new TarReader(tree.writer);
 		const hash = createHash('sha256');
 		let size = 0;
-		await inflate(fd, {compression, program}, bytes => {
+		await inflate(new LayerSource(fd, growth, control), {compression, program}, bytes => {
 			check();
 			hash.update(bytes);
 			size += bytes.length;
@@ -57,7 +62,7 @@ export async function runApply({input, compression, program, target}: ApplyJob, 
 		check();
 		reader.end();
 		tree.writer.finish();
-		return {sha256: hash.digest('hex'), size};
+		return {sha256: hash.digest('hex'), size, implied: tree.implied()};
 	} catch (error) {
 		throw toApplyError(error);
 	} finally {
@@ -65,20 +70,21 @@ export async function runApply({input, compression, program, target}: ApplyJob, 
 	}
 }
 
-function openTree(target: ApplyTarget): {readonly writer: TreeWriter} & Disposable {
+function openTree(target: ApplyTarget): {readonly writer: TreeWriter; readonly implied: () => readonly ImpliedDirectory[]} & Disposable {
 	const resources = new DisposableStack();
 	try {
 		// Tied in a knot: rules need handles, and handles tell rules of directories that an archive implies.
 		let rules: TreeRules | undefined;
 		const handles = resources.use(new DirectoryHandles(target.root, (path, fd) => rules?.implied(path, fd)));
+		const later = new LaterLayers();
 		rules = target.kind === 'merged' ? new MergedRules(handles) : new OverlayRules({
 			handles,
 			opaque: target.opaque,
-			lower: resources.use(new LowerLayers(target.lower, target.opaque)),
+			lower: target.lower === undefined ? later : resources.use(new LowerLayers(target.lower, target.opaque)),
 			keepTime: (path, mtimeNs) => writer.keepTime(path, mtimeNs),
 		});
 		const writer = resources.use(new TreeWriter({handles, rules, isInUserNamespace: isInUserNamespace()}));
-		return {writer, [Symbol.dispose]: () => resources.dispose()};
+		return {writer, implied: () => later.implied, [Symbol.dispose]: () => resources.dispose()};
 	} catch (error) {
 		resources.dispose();
 		throw error;

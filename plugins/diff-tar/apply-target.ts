@@ -6,8 +6,17 @@ import {splitLayers} from '../../lib/sys/overlay-mount.ts';
 export type ApplyTarget =
 	/** The tree itself. */
 	| {readonly kind: 'merged'; readonly root: string}
-	/** The upper directory of an overlay; lower layers, the nearest first. */
-	| {readonly kind: 'overlay'; readonly root: string; readonly lower: readonly string[]; readonly opaque: string};
+	/** The upper directory of an overlay; lower layers, the nearest first. Undefined: they are not known yet. */
+	| {readonly kind: 'overlay'; readonly root: string; readonly lower: readonly string[] | undefined; readonly opaque: string};
+
+/** An upper directory whose lower layers are not known yet. Rejects with UNIMPLEMENTED for other mounts. */
+export function findApart(mounts: readonly Mount[]): Extract<ApplyTarget, {kind: 'overlay'}> {
+	const target = findTarget(mounts);
+	if (target?.kind !== 'overlay') {
+		throw new KeelsonError('UNIMPLEMENTED', `a layer can be applied apart to the upper directory of an overlay, and not to ${mounts.map(({type}) => type).join(', ') || 'nothing'}`);
+	}
+	return {...target, lower: undefined};
+}
 
 /** The directory that stands for these mounts with no need to mount; undefined where they must be mounted. Rejects with FAILED_PRECONDITION for a read-only tree. */
 export function findTarget(mounts: readonly Mount[]): ApplyTarget | undefined {

@@ -74,7 +74,7 @@ function setAttributes(target: Parameters<typeof setAttribute>[0], entry: TarEnt
 	}
 }
 
-function isOfOverlay(name: Buffer): boolean {
+export function isOfOverlay(name: Buffer): boolean {
 	const text = name.toString('latin1');
 	return text.startsWith('trusted.overlay.') || text.startsWith('user.overlay.');
 }

@@ -38,7 +38,8 @@ export function boundDirectory(mounts: readonly Mount[]): string | undefined {
 	return mounts.length === 1 && mount?.type === 'bind' && ['', '/', '.'].includes(mount.target) ? mount.source : undefined;
 }
 
-function layersOf(mounts: readonly Mount[]): readonly string[] | undefined {
+/** The directories that mounts stack, the uppermost first; undefined for other mounts. */
+export function layersOf(mounts: readonly Mount[]): readonly string[] | undefined {
 	const [mount] = mounts;
 	const bound = boundDirectory(mounts);
 	if (bound !== undefined) {

@@ -1,10 +1,11 @@
-/** A thread that applies and compares layers, one job at a time. It answers a job with its id, and a result or an error. */
+/** A thread that applies, joins and compares layers. It answers a job with its id, and a result or an error; a second one runs while the first waits for bytes. */
 
 import {parentPort} from 'node:worker_threads';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {runApply, type JobControl} from './apply-job.ts';
 import {runCompare} from './compare-job.ts';
-import type {JobRequest} from './worker-pool.ts';
+import {runJoin} from './join-job.ts';
+import type {DiffJob, JobRequest} from './thread.ts';
 
 const progressBytes = 4 * 1024 * 1024;
 
@@ -17,6 +18,9 @@ parentPort?.on('message', ({id, job, cancelled}: JobRequest) => {
 				throw new KeelsonError('CANCELLED', 'the work on a layer was cancelled');
 			}
 		},
+		starving(isStarving) {
+			parentPort?.postMessage({id, isStarving});
+		},
 		progress(bytes) {
 			if (bytes - told >= progressBytes) {
 				told = bytes;
@@ -24,8 +28,7 @@ parentPort?.on('message', ({id, job, cancelled}: JobRequest) => {
 			}
 		},
 	};
-	const work: Promise<unknown> = job.kind === 'apply' ? runApply(job, control) : runCompare(job, control);
-	work.then(
+	run(job, control).then(
 		result => parentPort?.postMessage({id, result}),
 		(error: unknown) => {
 			const {code, message, stack} = KeelsonError.from(error, 'INTERNAL');
@@ -33,3 +36,17 @@ parentPort?.on('message', ({id, job, cancelled}: JobRequest) => {
 		},
 	);
 });
+
+async function run(job: DiffJob, control: JobControl): Promise<unknown> {
+	switch (job.kind) {
+		case 'apply': {
+			return runApply(job, control);
+		}
+		case 'compare': {
+			return runCompare(job, control);
+		}
+		case 'join': {
+			return runJoin(job, control);
+		}
+	}
+}

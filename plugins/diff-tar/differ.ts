@@ -1,7 +1,7 @@
 import {mkdtemp, open, rmdir} from 'node:fs/promises';
 import {Socket} from 'node:net';
 import path from 'node:path';
-import type {AppliedLayer, ApplyOptions, ComparedLayer, CompareOptions, Differ, LayerBytes} from '../../contracts/diff/diff.ts';
+import type {ApartLayer, AppliedLayer, ApplyOptions, ComparedLayer, CompareOptions, Differ, LayerBytes} from '../../contracts/diff/diff.ts';
 import {parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
@@ -9,12 +9,13 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {syncFileSystem} from '../../lib/sys/file-system.ts';
 import {performMounts, UMOUNT, unmountAll} from '../../lib/sys/mount.ts';
 import {createPipe} from '../../lib/sys/pipe.ts';
-import {findTarget, type ApplyTarget} from './apply-target.ts';
+import {findApart, findTarget, type ApplyTarget} from './apply-target.ts';
 import type {CompareSource} from './compare-job.ts';
 import {ComparedBytes} from './compared-bytes.ts';
-import {boundDirectory, findUpper, toReadOnly} from './compare-source.ts';
+import {boundDirectory, findUpper, layersOf, toReadOnly} from './compare-source.ts';
 import type {Program} from './decompressor.ts';
 import {compressionOf, type Compression} from './layer-compression.ts';
+import type {ImpliedDirectory} from './later-layers.ts';
 import {openLayer} from './layer-input.ts';
 import type {WorkerPool} from './worker-pool.ts';
 
@@ -47,10 +48,28 @@ export class TarDiffer implements Differ {
 		compressionOf(layer.descriptor.mediaType);
 		const target = findTarget(mounts);
 		if (target !== undefined) {
-			return this.#applyTo(layer, target, {signal, progress, syncFs});
+			return (await this.#applyTo(layer, target, {signal, progress, syncFs})).applied;
 		}
 		await using tree = await this.#mount(mounts);
-		return await this.#applyTo(layer, {kind: 'merged', root: tree.path}, {signal, progress, syncFs});
+		return (await this.#applyTo(layer, {kind: 'merged', root: tree.path}, {signal, progress, syncFs})).applied;
+	}
+
+	async applyApart(layer: LayerBytes, mounts: readonly Mount[], {signal, progress, syncFs = false}: ApplyOptions = {}): Promise<ApartLayer> {
+		signal?.throwIfAborted();
+		compressionOf(layer.descriptor.mediaType);
+		const target = findApart(mounts);
+		const {applied, implied} = await this.#applyTo(layer, target, {signal, progress, syncFs});
+		return {
+			...applied,
+			needsJoin: implied.length > 0,
+			join: async (below, own) => {
+				const lower = layersOf(below);
+				if (lower === undefined) {
+					throw new KeelsonError('ABORTED', 'a layer that was applied apart can be joined with directories alone');
+				}
+				await this.#options.pool.run({kind: 'join', root: target.root, opaque: target.opaque, lower, implied}, {signal: own});
+			},
+		};
 	}
 
 	async compare(lower: readonly Mount[], upper: readonly Mount[], {mediaType = mediaTypes.ociLayerGzip, sourceDateEpoch, signal}: CompareOptions = {}): Promise<ComparedLayer> {
@@ -76,21 +95,21 @@ export class TarDiffer implements Differ {
 		return {mediaType, bytes: new ComparedBytes(socket, diffId, stop), diffId};
 	}
 
-	async #applyTo(layer: LayerBytes, target: ApplyTarget, {signal, progress, syncFs}: ApplyDetails): Promise<AppliedLayer> {
+	async #applyTo(layer: LayerBytes, target: ApplyTarget, {signal, progress, syncFs}: ApplyDetails): Promise<{readonly applied: AppliedLayer; readonly implied: readonly ImpliedDirectory[]}> {
 		const {pool, programs} = this.#options;
 		const stop = new AbortController();
 		const ended = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-		const {input, compression, done} = await openLayer(layer, ended);
+		const {input, growth, compression, done} = await openLayer(layer, ended);
 		// The worker would only see that the layer is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
 		try {
-			const {sha256, size} = await pool.run({kind: 'apply', input, compression, program: programs[compression], target}, {signal: ended, progress});
+			const {sha256, size, implied} = await pool.run({kind: 'apply', input, growth, compression, program: programs[compression], target}, {signal: ended, progress});
 			await source;
 			if (syncFs) {
 				await using handle = await open(target.root);
 				await syncFileSystem(handle.fd);
 			}
-			return {mediaType: mediaTypes.ociLayer, digest: parseDigest(`sha256:${sha256}`), size};
+			return {applied: {mediaType: mediaTypes.ociLayer, digest: parseDigest(`sha256:${sha256}`), size}, implied};
 		} finally {
 			stop.abort(new KeelsonError('CANCELLED', 'the layer is not read any more'));
 			await source;

@@ -1,13 +1,11 @@
-import {closeSync, readSync} from 'node:fs';
 import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {KeelsonError} from '../../kernel/errors.ts';
-import {createPipe} from '../../lib/sys/pipe.ts';
-import {waitForChild} from '../../lib/sys/process.ts';
-import {spawnProcess} from '../../lib/sys/spawn.ts';
 import type {Program} from './decompressor.ts';
+import {inflateByProgram} from './inflate-program.ts';
 import type {Compression} from './layer-compression.ts';
+import type {LayerSource} from './layer-source.ts';
 
 /** Large chunks: fewer turns between threads and processes. */
 const readBytes = 1024 * 1024;
@@ -20,22 +18,28 @@ export interface InflateOptions {
 }
 
 /**
- * Reads a descriptor to its end and hands on what is inflated, in order; bytes are valid during the call only. Blocks its thread: for
- * workers. Rejects with DATA_LOSS where the compressed bytes are damaged or cut short, and with what `use` throws.
+ * Reads a layer to its end and hands on what is inflated, in order; bytes are valid during the call only. Blocks its thread, but not
+ * while it waits for bytes that are still to be written: for workers. Rejects with DATA_LOSS where the compressed bytes are damaged or
+ * cut short, with ABORTED where they were given up, and with what `use` throws.
  */
-export async function inflate(fd: number, {compression, program}: InflateOptions, use: (bytes: Buffer) => void): Promise<void> {
+export async function inflate(source: LayerSource, {compression, program}: InflateOptions, use: (bytes: Buffer) => void): Promise<void> {
 	if (compression === 'none') {
-		readAll(fd, use);
+		const buffer = Buffer.allocUnsafe(readBytes);
+		let at = 0;
+		for (let bytes = await source.read(buffer, at); bytes !== undefined; bytes = await source.read(buffer, at)) {
+			use(bytes);
+			at += bytes.length;
+		}
 		return;
 	}
 	if (program !== undefined) {
-		await inflateByProgram(fd, program, use);
+		await inflateByProgram(source, program, use);
 		return;
 	}
 	const stream = compression === 'gzip' ? createGunzip({chunkSize: inflatedBytes}) : createZstdDecompress({chunkSize: inflatedBytes});
 	try {
-		await pipeline(Readable.from(readChunks(fd), {highWaterMark: 1}), stream, async function (source: AsyncIterable<Buffer>) {
-			for await (const chunk of source) {
+		await pipeline(Readable.from(readChunks(source), {highWaterMark: 1}), stream, async function (inflated: AsyncIterable<Buffer>) {
+			for await (const chunk of inflated) {
 				use(chunk);
 			}
 		});
@@ -48,49 +52,11 @@ export async function inflate(fd: number, {compression, program}: InflateOptions
 	}
 }
 
-async function inflateByProgram(fd: number, program: Program, use: (bytes: Buffer) => void): Promise<void> {
-	const output = createPipe(readBytes);
-	let pid: number;
-	try {
-		pid = spawnProcess(program.path, program.args, {fds: {0: fd, 1: output.writer}});
-	} catch (error) {
-		closeSync(output.reader);
-		throw error;
-	} finally {
-		closeSync(output.writer);
-	}
-	let isRead = false;
-	try {
-		readAll(output.reader, use);
-		isRead = true;
-	} finally {
-		closeSync(output.reader);
-		if (!isRead) {
-			process.kill(pid, 'SIGKILL');
-		}
-		const {exitCode, signal} = await waitForChild(pid);
-		if (isRead && exitCode !== 0) {
-			// oxlint-disable-next-line no-unsafe-finally -- nothing else was thrown when all was read
-			throw new KeelsonError('DATA_LOSS', `the layer is damaged or cut short: ${program.path} ended with ${signal ?? exitCode}`);
-		}
-	}
-}
-
-function readAll(fd: number, use: (bytes: Buffer) => void): void {
-	const buffer = Buffer.allocUnsafe(readBytes);
-	for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) {
-		use(buffer.subarray(0, length));
-	}
-}
-
 // Each chunk has a buffer of its own: zlib reads it on another thread.
-function * readChunks(fd: number): Iterable<Buffer> {
-	for (;;) {
-		const buffer = Buffer.allocUnsafe(readBytes);
-		const length = readSync(fd, buffer);
-		if (length === 0) {
-			return;
-		}
-		yield buffer.subarray(0, length);
+async function * readChunks(source: LayerSource): AsyncIterable<Buffer> {
+	let at = 0;
+	for (let bytes = await source.read(Buffer.allocUnsafe(readBytes), at); bytes !== undefined; bytes = await source.read(Buffer.allocUnsafe(readBytes), at)) {
+		yield bytes;
+		at += bytes.length;
 	}
 }

@@ -3,7 +3,9 @@ import {open} from 'node:fs/promises';
 import {Socket} from 'node:net';
 import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
+import {Growth} from '../../contracts/content/growth.ts';
 import type {LayerBytes} from '../../contracts/diff/diff.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
 import {createPipe} from '../../lib/sys/pipe.ts';
 import {decideCompression, magicBytes, type Compression} from './layer-compression.ts';
@@ -11,21 +13,27 @@ import {decideCompression, magicBytes, type Compression} from './layer-compressi
 /** A layer's bytes where a worker can read them. */
 export interface LayerInput {
 	readonly input: string | number;
+	readonly growth: SharedArrayBuffer | undefined;
 	readonly compression: Compression;
 	/** Resolves when the source has been read to its end, or nobody wants more of it. Rejects with what the source rejected with. */
 	readonly done: Promise<void>;
 }
 
 const pipeBytes = 1024 * 1024;
+/** So long a growing file is waited for until it is asked whether anybody still wants it. */
+const waitMs = 250;
 
 /**
  * Opens a layer: by its file, or through a pipe that is filled as fast as the worker reads. Rejects with UNIMPLEMENTED and
  * INVALID_ARGUMENT as decideCompression does. When `signal` is aborted the pipe ends early.
  */
 export async function openLayer(layer: LayerBytes, signal: AbortSignal): Promise<LayerInput> {
-	const {descriptor: {mediaType}, file} = layer;
+	const {descriptor: {mediaType}, file, growth} = layer;
 	if (file !== undefined) {
-		return {input: file, compression: decideCompression(mediaType, await firstBytes(file)), done: Promise.resolve()};
+		if (growth !== undefined) {
+			await untilItHasBegun(new Growth(growth), signal);
+		}
+		return {input: file, growth, compression: decideCompression(mediaType, await firstBytes(file)), done: Promise.resolve()};
 	}
 	// Says whether the type can be unpacked before a byte is asked for.
 	const bytes = layer.read(signal)[Symbol.asyncIterator]();
@@ -41,7 +49,7 @@ export async function openLayer(layer: LayerBytes, signal: AbortSignal): Promise
 		}
 		const compression = decideCompression(mediaType, Buffer.concat(head));
 		const pipe = createPipe(pipeBytes);
-		return {input: pipe.reader, compression, done: fill(pipe.writer, rest(head, bytes), signal)};
+		return {input: pipe.reader, growth: undefined, compression, done: fill(pipe.writer, rest(head, bytes), signal)};
 	} catch (error) {
 		await bytes.return?.();
 		throw error;
@@ -75,6 +83,16 @@ async function * rest(head: readonly Uint8Array[], bytes: AsyncIterator<Uint8Arr
 		}
 	} finally {
 		await bytes.return?.();
+	}
+}
+
+async function untilItHasBegun(growth: Growth, signal: AbortSignal): Promise<void> {
+	for (let {changes} = growth; growth.bytes < magicBytes && !growth.isWhole; {changes} = growth) {
+		signal.throwIfAborted();
+		if (growth.isAbandoned) {
+			throw new KeelsonError('ABORTED', 'the bytes of a layer were given up before it was applied');
+		}
+		await growth.changed(changes, waitMs);
 	}
 }
 

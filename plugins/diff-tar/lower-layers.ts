@@ -7,8 +7,21 @@ import {copyDescription} from './attributes.ts';
 import {directoryFlags} from './directory-handles.ts';
 import {splitPath, toBytes} from './entry-path.ts';
 
-/** The layers below an upper directory, the nearest first, looked at as overlayfs merges them. */
-export class LowerLayers implements Disposable {
+/** What an upper directory takes from the layers below it. */
+export interface LayersBelow {
+	/**
+	 * Gives an upper directory the attributes that the merged lower one has.
+	 * @returns its time of change, for the end; undefined when there is none below
+	 */
+	copyDirectory(path: string, to: number): bigint | undefined;
+	/** Copies a file (not a directory) that the merged lower tree has to the same name above. @returns false when it has none */
+	copyUp(path: string, to: {readonly directory: number; readonly name: Buffer}): boolean;
+	/** The archive says itself what the thing with this inode is like. */
+	described?(inode: () => bigint): void;
+}
+
+/** The layers below an upper directory, the nearest first, looked at as overlayfs merges them. Links within a layer are followed, as containerd does. */
+export class LowerLayers implements LayersBelow, Disposable {
 	readonly #paths: readonly string[];
 	readonly #opaque: string;
 	readonly #open = new Map<string, number>();
@@ -26,27 +39,31 @@ export class LowerLayers implements Disposable {
 		this.#open.clear();
 	}
 
-	/**
-	 * Gives an upper directory the attributes that the merged lower one has. Links within a layer are followed, as containerd does.
-	 * @returns its time of change, for the end; undefined when there is none below
-	 */
 	copyDirectory(path: string, to: number): bigint | undefined {
+		const directory = this.find(path);
+		if (directory === undefined) {
+			return undefined;
+		}
+		using _ = directory;
+		const status = statusAt(directory.fd, '');
+		copyDescription(directory.fd, status, to);
+		return status.mtimeNs;
+	}
+
+	/** The nearest layer's directory of this path; undefined when the merged tree has none. */
+	find(path: string): Descriptor | undefined {
 		for (const layer of this.#layers()) {
 			const found = this.#lookup(layer, path);
 			if (found === 'replaced') {
 				return undefined;
 			}
 			if (found !== undefined) {
-				using directory = found;
-				const status = statusAt(directory.fd, '');
-				copyDescription(directory.fd, status, to);
-				return status.mtimeNs;
+				return found;
 			}
 		}
 		return undefined;
 	}
 
-	/** Copies a file (not a directory) that the merged lower tree has to the same name above. @returns false when it has none */
 	copyUp(path: string, to: {readonly directory: number; readonly name: Buffer}): boolean {
 		const {parent, base} = splitPath(path);
 		const name = toBytes(base);

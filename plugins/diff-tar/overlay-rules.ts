@@ -5,12 +5,12 @@ import {statusAt} from '../../lib/sys/file-status.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
 import type {DirectoryHandles} from './directory-handles.ts';
 import {joinPath, splitPath, toBytes} from './entry-path.ts';
-import type {LowerLayers} from './lower-layers.ts';
+import type {LayersBelow} from './lower-layers.ts';
 import type {TreeRules} from './tree-rules.ts';
 
 export interface OverlayRulesOptions {
 	readonly handles: DirectoryHandles;
-	readonly lower: LowerLayers;
+	readonly lower: LayersBelow;
 	/** `trusted.overlay.opaque`, or `user.overlay.opaque` with userxattr. */
 	readonly opaque: string;
 	/** Asks for a directory's time of change to be set in the end. */
@@ -55,6 +55,8 @@ export class OverlayRules implements TreeRules {
 			const {handles, opaque} = this.#options;
 			setAttribute({directory: handles.make(directory), name: toBytes(base)}, opaque, Buffer.from('y'));
 		}
+		// A directory that was there already and is described now: an implied one, or one that the archive has twice.
+		this.#options.lower.described?.(() => statusAt(this.#options.handles.make(directory), toBytes(base)).ino);
 	}
 
 	implied(path: string, fd: number): void {

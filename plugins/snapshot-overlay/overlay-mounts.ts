@@ -11,20 +11,26 @@ export interface MountedSnapshot {
 	/** The `fs` directories of its parents, the nearest first. */
 	readonly lower: readonly string[];
 	readonly labels: Labels;
+	/** Its parents are not known yet. */
+	readonly isApart?: boolean;
 }
 
 /**
  * The mounts of a snapshot. Pure.
  *
  *     no parent                bind of its own directory
+ *     no parent yet            overlay: workdir, upperdir; for who lays a layer into it
  *     view, one parent         bind of the parent's directory, read-only
  *     active                   overlay: workdir, upperdir, lowerdir=3:2:1 (the newest layer is leftmost)
  *     view, several parents    overlay: lowerdir alone
  *
  * @param overlayOptions stand after lowerdir and are not for binds
  */
-export function mountsOf({kind, upper, work, lower, labels}: MountedSnapshot, overlayOptions: readonly string[]): readonly Mount[] {
+export function mountsOf({kind, upper, work, lower, labels, isApart = false}: MountedSnapshot, overlayOptions: readonly string[]): readonly Mount[] {
 	const mapping = mappingOptions(labels);
+	if (isApart) {
+		return [{type: 'overlay', source: 'overlay', target: '', options: [...mapping, `workdir=${work}`, `upperdir=${upper}`, ...overlayOptions]}];
+	}
 	if (lower.length === 0) {
 		return [bind(upper, [...mapping, kind === 'view' ? 'ro' : 'rw', 'rbind'])];
 	}

@@ -76,6 +76,13 @@ export class SnapshotDirectories implements AsyncDisposable {
 		await chmod(upper, parent === undefined ? 0o755 : parent.mode & 0o7777);
 	}
 
+	/** Gives a tree's root what `make` would have given it with this parent. */
+	async describeRoot(id: number, parentId: number): Promise<void> {
+		const {uid, gid, mode} = await stat(this.upper(parentId));
+		await lchown(this.upper(id), uid, gid);
+		await chmod(this.upper(id), mode & 0o7777);
+	}
+
 	/** What a snapshot's own tree takes now. */
 	async measure(id: number, signal?: AbortSignal): Promise<SnapshotUsage> {
 		return this.#measuring.measure(this.upper(id), signal);

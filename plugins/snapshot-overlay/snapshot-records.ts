@@ -7,8 +7,8 @@ import {Database, type Row} from '../../lib/sqlite/database.ts';
 export interface SnapshotRecord {
 	readonly id: number;
 	readonly info: SnapshotInfo;
-	/** Of a committed one; zero for the others. */
-	readonly usage: SnapshotUsage;
+	/** Of a committed one that was measured: it does not change any more. */
+	readonly usage: SnapshotUsage | undefined;
 }
 
 export interface NewSnapshot {
@@ -20,14 +20,13 @@ export interface NewSnapshot {
 }
 
 export interface CommittedSnapshot {
-	/** Of the active snapshot that was measured and synced: another one with its key must not be committed for it. */
+	/** Of the active snapshot that was synced: another one with its key must not be committed for it. */
 	readonly id: number;
 	readonly name: string;
 	readonly key: string;
 	/** Empty: stay on the parent that it was prepared with. */
 	readonly parent: string;
 	readonly labels: Labels;
-	readonly usage: SnapshotUsage;
 }
 
 /** Names, kinds, parents, labels, times and usage of snapshots. Each change is one transaction, durable when its method returns. */
@@ -116,7 +115,7 @@ export class SnapshotRecords implements Disposable {
 	}
 
 	/** Rejects as checkCommit does; NOT_FOUND when `key` is another snapshot by now. */
-	commit({id, name, key, parent, labels, usage}: CommittedSnapshot): void {
+	commit({id, name, key, parent, labels}: CommittedSnapshot): void {
 		this.#database.transaction(() => {
 			const active = this.checkCommit(name, key, parent);
 			if (active.id !== id) {
@@ -126,9 +125,14 @@ export class SnapshotRecords implements Disposable {
 			const parentId = parentName === '' ? null : this.getParent(parentName).id;
 			const now = Date.now();
 			this.#database.run(`UPDATE snapshots SET name = ?, kind = 'committed', parent = ?, labels = ?,
-				created = ?, updated = ?, size = ?, inodes = ? WHERE id = ?`,
-			name, parentId, JSON.stringify(labels), now, now, usage.size, usage.inodes, id);
+				created = ?, updated = ?, size = 0, inodes = ? WHERE id = ?`,
+			name, parentId, JSON.stringify(labels), now, now, notMeasured, id);
 		});
+	}
+
+	/** Of a committed snapshot, found out when somebody asked. One that is gone is none. */
+	setUsage(id: number, {size, inodes}: SnapshotUsage): void {
+		this.#database.run('UPDATE snapshots SET size = ?, inodes = ? WHERE id = ?', size, inodes, id);
 	}
 
 	/** Rejects with NOT_FOUND. */
@@ -183,6 +187,9 @@ const migrations = [`
 	CREATE INDEX snapshots_by_parent ON snapshots (parent);
 `];
 
+/** Instead of a number of inodes: a tree is walked through when somebody asks, not while an image is unpacked. */
+const notMeasured = -1;
+
 const selectSnapshots = `SELECT s.*, coalesce(p.name, '') AS parent_name FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent`;
 
 function toRecord(row: Row): SnapshotRecord {
@@ -196,6 +203,6 @@ function toRecord(row: Row): SnapshotRecord {
 			updatedAt: new Date(Number(row['updated'])),
 			labels: JSON.parse(String(row['labels'])) as Labels,
 		},
-		usage: {size: Number(row['size']), inodes: Number(row['inodes'])},
+		usage: row['kind'] !== 'committed' || Number(row['inodes']) === notMeasured ? undefined : {size: Number(row['size']), inodes: Number(row['inodes'])},
 	};
 }

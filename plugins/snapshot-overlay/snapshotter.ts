@@ -1,7 +1,7 @@
 import {setImmediate} from 'node:timers/promises';
 import {updatedLabels, type Labels} from '../../contracts/oci/labels.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
-import type {CommitSnapshotOptions, SnapshotInfo, SnapshotOptions, Snapshotter, SnapshotUsage} from '../../contracts/snapshot/snapshot.ts';
+import type {CommitSnapshotOptions, PrepareSnapshotOptions, SnapshotInfo, SnapshotOptions, Snapshotter, SnapshotUsage} from '../../contracts/snapshot/snapshot.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
 import {mappedRoot} from './id-mapping.ts';
@@ -23,6 +23,7 @@ const pageSize = 500;
 
 /** Snapshots as directories that overlayfs stacks. Each is a row, and a directory that is made before the row and removed after it. */
 export class OverlaySnapshotter implements Snapshotter {
+	readonly canRebase = true;
 	readonly #records: SnapshotRecords;
 	readonly #directories: SnapshotDirectories;
 	readonly #options: OverlaySnapshotterOptions;
@@ -48,24 +49,24 @@ export class OverlaySnapshotter implements Snapshotter {
 
 	async usage(name: string, signal?: AbortSignal): Promise<SnapshotUsage> {
 		const {id, info, usage} = this.#records.get(name);
-		return info.kind === 'active' ? this.#directories.measure(id, signal) : usage;
+		if (usage !== undefined) {
+			return usage;
+		}
+		if (info.kind === 'view') {
+			return {size: 0, inodes: 0};
+		}
+		const measured = await this.#directories.measure(id, signal);
+		if (info.kind === 'committed') {
+			this.#records.setUsage(id, measured);
+		}
+		return measured;
 	}
 
 	async mounts(key: string): Promise<readonly Mount[]> {
-		const {id, info} = this.#records.get(key);
-		if (info.kind === 'committed') {
-			throw new KeelsonError('FAILED_PRECONDITION', `snapshot ${JSON.stringify(key)} is committed, and has no mounts of its own`);
-		}
-		return mountsOf({
-			kind: info.kind,
-			upper: this.#directories.upper(id),
-			work: this.#directories.work(id),
-			lower: this.#records.parentIds(id).map(parentId => this.#directories.upper(parentId)),
-			labels: info.labels,
-		}, this.#options.mountOptions);
+		return this.#mounts(key, false);
 	}
 
-	async prepare(key: string, parent: string, options?: SnapshotOptions): Promise<readonly Mount[]> {
+	async prepare(key: string, parent: string, options?: PrepareSnapshotOptions): Promise<readonly Mount[]> {
 		return this.#create('active', key, parent, options);
 	}
 
@@ -76,10 +77,13 @@ export class OverlaySnapshotter implements Snapshotter {
 	async commit(name: string, key: string, {labels = {}, parent = '', signal}: CommitSnapshotOptions = {}): Promise<void> {
 		checkName(name);
 		signal?.throwIfAborted();
-		const {id} = this.#records.checkCommit(name, key, parent);
-		const [usage] = await Promise.all([this.#directories.measure(id, signal), this.#directories.sync()]);
+		const {id, info} = this.#records.checkCommit(name, key, parent);
+		if (parent !== '' && info.parent === '' && mappedRoot(info.labels) === undefined) {
+			await this.#directories.describeRoot(id, this.#records.getParent(parent).id);
+		}
+		await this.#directories.sync();
 		signal?.throwIfAborted();
-		this.#records.commit({id, name, key, parent, labels, usage});
+		this.#records.commit({id, name, key, parent, labels});
 	}
 
 	async remove(name: string): Promise<void> {
@@ -120,9 +124,12 @@ export class OverlaySnapshotter implements Snapshotter {
 		}
 	}
 
-	async #create(kind: 'active' | 'view', key: string, parent: string, {labels = {}, signal}: SnapshotOptions = {}): Promise<readonly Mount[]> {
+	async #create(kind: 'active' | 'view', key: string, parent: string, {labels = {}, signal, isApart = false}: PrepareSnapshotOptions = {}): Promise<readonly Mount[]> {
 		checkName(key);
 		signal?.throwIfAborted();
+		if (isApart && parent !== '') {
+			throw new KeelsonError('INVALID_ARGUMENT', `snapshot ${JSON.stringify(key)} is to get its parent by commit, and cannot have ${JSON.stringify(parent)} now`);
+		}
 		const owner = mappedRoot(labels);
 		const parentId = parent === '' ? undefined : this.#records.getParent(parent).id;
 		this.#records.checkFree(key);
@@ -139,7 +146,22 @@ export class OverlaySnapshotter implements Snapshotter {
 		} finally {
 			this.#inTheMaking.delete(id);
 		}
-		return this.mounts(key);
+		return this.#mounts(key, isApart);
+	}
+
+	#mounts(key: string, isApart: boolean): readonly Mount[] {
+		const {id, info} = this.#records.get(key);
+		if (info.kind === 'committed') {
+			throw new KeelsonError('FAILED_PRECONDITION', `snapshot ${JSON.stringify(key)} is committed, and has no mounts of its own`);
+		}
+		return mountsOf({
+			kind: info.kind,
+			upper: this.#directories.upper(id),
+			work: this.#directories.work(id),
+			lower: this.#records.parentIds(id).map(parentId => this.#directories.upper(parentId)),
+			labels: info.labels,
+			isApart,
+		}, this.#options.mountOptions);
 	}
 
 	#show({id, info}: SnapshotRecord): SnapshotInfo {

@@ -88,7 +88,7 @@ async function keepTree(job: Job, keeping: Keeping, descriptor: Descriptor, dept
 		throw new KeelsonError('NOT_FOUND', `archive lacks ${missing.digest}, which ${refKey(descriptor)} names: not found`);
 	}
 	for (const target of targets) {
-		await unpackImage(job, target, {children, parents: [refKey(descriptor)], arrival: async () => undefined});
+		await unpackImage(job, target, {children, parents: [refKey(descriptor)], arrival: () => async () => undefined});
 	}
 	return true;
 }

@@ -3,6 +3,7 @@ import type {Registry} from '../../contracts/fetch/fetch.ts';
 import type {Metadata, Scope} from '../../contracts/metadata/metadata.ts';
 import type {Platform} from '../../contracts/oci/platform.ts';
 import type {TransferProgress, TransferRequest} from '../../contracts/transfer/transfer.ts';
+import type {Downloads} from './downloads.ts';
 import type {KeyedMutex} from './keyed-mutex.ts';
 
 export interface Services {
@@ -14,18 +15,20 @@ export interface Services {
 export interface Settings {
 	readonly concurrentDownloads: number;
 	readonly concurrentUploads: number;
+	readonly concurrentUnpacks: number;
 	readonly hostDirectory: string;
 	readonly checksPlatform: boolean;
 	readonly unpack: readonly {readonly platform?: Platform; readonly snapshotter: string; readonly differ: string}[];
 }
 
-/** One transfer under way: everything its steps need, and nothing that outlives it but the locks. */
+/** One transfer under way: everything its steps need, and nothing that outlives it but what transfers share. */
 export interface Job extends Services {
 	readonly request: TransferRequest;
 	readonly settings: Settings;
 	readonly scope: Scope;
 	/** Work on the same blob or layer is done once, by whoever comes first. */
 	readonly locks: KeyedMutex;
+	readonly downloads: Downloads;
 	report(event: string, name?: string, details?: Partial<Omit<TransferProgress, 'event' | 'name'>>): void;
 }
 

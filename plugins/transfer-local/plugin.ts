@@ -12,6 +12,7 @@ import {LocalTransfer} from './transfer.ts';
 const config = z.strictObject({
 	max_concurrent_downloads: z.number().int().min(1).max(64).default(3).describe('layers of one image fetched at the same time'),
 	max_concurrent_uploaded_layers: z.number().int().min(1).max(64).default(3).describe('layers of one image pushed at the same time'),
+	max_concurrent_unpacks: z.number().int().min(1).max(64).default(8).describe('layers of one image unpacked at the same time, as far as there are threads; 1: one after the other'),
 	config_path: z.string().default('').describe('directories with a hosts.toml for each registry host; empty: those of the fetch plugin'),
 	check_platform_supported: z.boolean().default(false).describe('refuse to unpack for a platform that no unpack_config names'),
 	unpack_config: z.array(z.strictObject({
@@ -30,6 +31,7 @@ export const plugin = definePlugin({
 	init: ({config: table, services}) => new LocalTransfer(services, {
 		concurrentDownloads: table.max_concurrent_downloads,
 		concurrentUploads: table.max_concurrent_uploaded_layers,
+		concurrentUnpacks: table.max_concurrent_unpacks,
 		hostDirectory: table.config_path,
 		checksPlatform: table.check_platform_supported,
 		unpack: (table.unpack_config.length === 0 ? [{platform: '', snapshotter: 'overlayfs', differ: 'walking'}] : table.unpack_config)

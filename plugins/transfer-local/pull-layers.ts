@@ -47,6 +47,6 @@ async function fetchLayers(job: Job, layers: readonly Descriptor[], {arrivals, f
 
 async function unpackAll(job: Job, {destination, descriptor, children}: Image, arrivals: LayerArrivals): Promise<void> {
 	for (const target of await unpackTargets(job, destination, {descriptor, children})) {
-		await unpackImage(job, target, {children, parents: [refKey(descriptor)], arrival: async layer => arrivals.wait(layer, job.request.signal)});
+		await unpackImage(job, target, {children, parents: [refKey(descriptor)], arrival: signal => async layer => arrivals.wait(layer, signal)});
 	}
 }

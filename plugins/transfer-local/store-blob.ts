@@ -1,6 +1,7 @@
 import {setTimeout as delay} from 'node:timers/promises';
 import type {ContentWriter} from '../../contracts/content/content.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
+import type {Digest} from '../../contracts/oci/digest.ts';
 import type {Labels} from '../../contracts/oci/labels.ts';
 import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
 import type {Job} from './job.ts';
@@ -28,7 +29,8 @@ export async function storeBlob(job: Job, descriptor: Descriptor, options: Optio
 	const name = refKey(descriptor);
 	const {parents = [], signal} = options;
 	const details = {parents, total: descriptor.size, progress: descriptor.size, descriptor};
-	await job.locks.run(`${job.scope.namespace} ${descriptor.digest}`, signal, async () => {
+	const key = downloadKey(job, descriptor.digest);
+	await job.locks.run(key, signal, async () => {
 		try {
 			await using writer = await openWriter(job, descriptor, signal);
 			if (writer === undefined) {
@@ -36,6 +38,7 @@ export async function storeBlob(job: Job, descriptor: Descriptor, options: Optio
 				job.report('already exists', name, details);
 				return;
 			}
+			using _ = job.downloads.begin(key, async () => writer.follow?.());
 			await fill(job, {descriptor, writer, options});
 		} catch (error) {
 			if (isKeelsonError(error, 'FAILED_PRECONDITION')) {
@@ -45,6 +48,11 @@ export async function storeBlob(job: Job, descriptor: Descriptor, options: Optio
 		}
 		job.report('complete', name, details);
 	});
+}
+
+/** Of what is done once. */
+export function downloadKey({scope: {namespace}}: Job, digest: Digest): string {
+	return `${namespace} ${digest}`;
 }
 
 /** Undefined when the blob is here, which the job's lease then protects. Waits for another writer of the same blob (a client of the content service) to end. */

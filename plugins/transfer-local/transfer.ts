@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto';
 import type {ImageInfo, LeaseStore, Scope} from '../../contracts/metadata/metadata.ts';
 import type {ExportEnd, ImportEnd, Transfer, TransferRequest} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError, isKeelsonError, type ErrorCode} from '../../kernel/errors.ts';
+import {Downloads} from './downloads.ts';
 import {exportImages} from './export.ts';
 import {importArchive} from './import.ts';
 import type {Job, Services, Settings} from './job.ts';
@@ -17,6 +18,7 @@ export class LocalTransfer implements Transfer {
 	readonly #services: Services;
 	readonly #settings: Settings;
 	readonly #locks = new KeyedMutex();
+	readonly #downloads = new Downloads();
 
 	constructor(services: Services, settings: Settings) {
 		this.#services = services;
@@ -85,6 +87,7 @@ export class LocalTransfer implements Transfer {
 			scope: this.#services.metadata.scope({namespace: request.namespace, lease}),
 			settings: this.#settings,
 			locks: this.#locks,
+			downloads: this.#downloads,
 			report(event, name = '', details = {}) {
 				request.progress?.({event, name, parents: [], progress: 0, total: 0, ...details});
 			},

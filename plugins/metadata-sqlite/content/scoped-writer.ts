@@ -1,4 +1,4 @@
-import type {CommitOptions, ContentWriter, IngestStatus, WriterOptions} from '../../../contracts/content/content.ts';
+import type {CommitOptions, ContentWriter, GrowingFile, IngestStatus, WriterOptions} from '../../../contracts/content/content.ts';
 import {isDigest, type Digest} from '../../../contracts/oci/digest.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import {nodeOf} from '../collect/node.ts';
@@ -114,6 +114,11 @@ class ScopedWriter implements ContentWriter {
 		}
 		const bare = this.#bare ?? await this.#unshare(size > 0);
 		await bare.truncate(size);
+	}
+
+	/** A promise of a shared blob has nothing to follow: the blob is there. */
+	async follow(): Promise<GrowingFile | undefined> {
+		return this.#bare?.follow?.();
 	}
 
 	async commit(options: CommitOptions = {}): Promise<Digest> {

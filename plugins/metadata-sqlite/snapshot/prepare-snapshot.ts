@@ -1,4 +1,4 @@
-import type {SnapshotInfo, SnapshotOptions} from '../../../contracts/snapshot/snapshot.ts';
+import type {PrepareSnapshotOptions, SnapshotInfo} from '../../../contracts/snapshot/snapshot.ts';
 import type {Mount} from '../../../contracts/oci/mount.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import {nodeOf} from '../collect/node.ts';
@@ -10,7 +10,7 @@ import {findSnapshot, inheritedLabels} from './snapshot-rows.ts';
 /** Names the committed snapshot that a client wants in the end; where it is there already, nothing has to be prepared. */
 const TARGET = 'containerd.io/snapshot.ref';
 
-interface Request extends SnapshotOptions {
+interface Request extends PrepareSnapshotOptions {
 	readonly key: string;
 	readonly parent: string;
 	readonly isReadOnly: boolean;
@@ -18,7 +18,7 @@ interface Request extends SnapshotOptions {
 
 /** Prepare and view: the bare snapshot first, then its row. Rejects as the contract says; what is there already is leased all the same. */
 export async function prepareSnapshot(depot: SnapshotDepot, owner: Owner, request: Request): Promise<readonly Mount[]> {
-	const {key, parent, isReadOnly, labels = {}, signal} = request;
+	const {key, parent, isReadOnly, isApart = false, labels = {}, signal} = request;
 	const {ledger, bare, name: snapshotter} = depot;
 	const {namespace} = owner;
 	if (key === '') {
@@ -50,7 +50,7 @@ export async function prepareSnapshot(depot: SnapshotDepot, owner: Owner, reques
 	const options = {labels: inheritedLabels(labels), ...(signal === undefined ? {} : {signal})};
 	let mounts: readonly Mount[];
 	try {
-		mounts = await (isReadOnly ? bare.view(made.backend, bareParent, options) : bare.prepare(made.backend, bareParent, options));
+		mounts = await (isReadOnly ? bare.view(made.backend, bareParent, options) : bare.prepare(made.backend, bareParent, {...options, isApart}));
 	} catch (error) {
 		// The bare snapshotter brings the target itself, from elsewhere, and says that there is nothing to prepare. Its key is none of ours: until it
 		// has a row, the collector takes it for a leftover.

@@ -1,4 +1,4 @@
-import type {CommitSnapshotOptions, SnapshotInfo, SnapshotOptions, SnapshotUsage, Snapshotter} from '../../../contracts/snapshot/snapshot.ts';
+import type {CommitSnapshotOptions, PrepareSnapshotOptions, SnapshotInfo, SnapshotOptions, SnapshotUsage, Snapshotter} from '../../../contracts/snapshot/snapshot.ts';
 import type {Labels} from '../../../contracts/oci/labels.ts';
 import type {Mount} from '../../../contracts/oci/mount.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
@@ -59,7 +59,11 @@ export class ScopedSnapshotter implements Snapshotter {
 		return this.#bare(this.#row(key), async backend => this.#depot.bare.mounts(backend));
 	}
 
-	async prepare(key: string, parent: string, options?: SnapshotOptions): Promise<readonly Mount[]> {
+	get canRebase(): boolean {
+		return this.#depot.bare.canRebase === true;
+	}
+
+	async prepare(key: string, parent: string, options?: PrepareSnapshotOptions): Promise<readonly Mount[]> {
 		return prepareSnapshot(this.#depot, this.#owner, {key, parent, isReadOnly: false, ...options});
 	}
 

@@ -1,0 +1,59 @@
+const BUFFER_BYTES_MAX = 1024 * 1024;
+const BUFFER_BYTES_MIN = 16 * 1024;
+
+/** A buffer that is being filled. */
+interface Filling {
+	readonly bytes: Uint8Array<ArrayBuffer>;
+	length: number;
+}
+
+/**
+ * Small writes put together into few large buffers, which go to the ingest thread and come back: a message for each piece of the
+ * network costs more than its bytes, and fresh memory for each more than copying into memory that is warm.
+ */
+export class WriteBuffers {
+	readonly #bytes: number;
+	readonly #free: ArrayBuffer[] = [];
+	readonly #send: (buffer: ArrayBuffer, length: number) => void;
+	#filling: Filling | undefined;
+
+	/**
+	 * @param total bytes that are announced, 0 when unknown
+	 * @param send takes a buffer away; it is given back by `recycle`
+	 */
+	constructor(total: number, send: (buffer: ArrayBuffer, length: number) => void) {
+		this.#bytes = total === 0 ? BUFFER_BYTES_MAX / 4 : Math.min(BUFFER_BYTES_MAX, Math.max(BUFFER_BYTES_MIN, total));
+		this.#send = send;
+	}
+
+	get isEmpty(): boolean {
+		return this.#filling === undefined;
+	}
+
+	/** Copies. What fills a buffer is sent. */
+	add(chunk: Uint8Array): void {
+		for (let at = 0; at < chunk.length;) {
+			const filling = this.#filling ??= {bytes: new Uint8Array(this.#free.pop() ?? new ArrayBuffer(this.#bytes)), length: 0};
+			const part = chunk.subarray(at, at + filling.bytes.length - filling.length);
+			filling.bytes.set(part, filling.length);
+			filling.length += part.length;
+			at += part.length;
+			if (filling.length === filling.bytes.length) {
+				this.flush();
+			}
+		}
+	}
+
+	/** Sends what there is. */
+	flush(): void {
+		const filling = this.#filling;
+		if (filling !== undefined) {
+			this.#filling = undefined;
+			this.#send(filling.bytes.buffer, filling.length);
+		}
+	}
+
+	recycle(buffer: ArrayBuffer): void {
+		this.#free.push(buffer);
+	}
+}
