@@ -38,6 +38,8 @@ const run = promisify(execFile);
 export interface StageOptions {
 	/** The runtime's name in container records. */
 	readonly runtime?: string;
+	/** Another build's. */
+	readonly manager?: typeof ShimTaskManager;
 	/** Of the configuration: binaries by the runtime's name. */
 	readonly runtimes?: Readonly<Record<string, string>>;
 	readonly containersPerShim?: number;
@@ -93,7 +95,7 @@ export class ShimStage implements TaskStage {
 	async openManager(): Promise<void> {
 		const log = logTo(this.lines);
 		const root = path.join(this.directory, 'root', 'io.containerd.runtime.v2.task');
-		this.manager = await ShimTaskManager.open({
+		this.manager = await (this.#options.manager ?? ShimTaskManager).open({
 			differ: undefined,
 			metadata: this.#metadata(), events: this.bus, log,
 			namespaces: await PinnedNamespaces.open(path.join(this.directory, 'netns')),
