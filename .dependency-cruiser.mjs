@@ -35,7 +35,7 @@ export default {
 		rule('only-adapters-speak-grpc', 'Everyone else throws errors and returns values.', {pathNot: '^(?:client|test|bench|plugins/(?:grpc-[^/]+|proxy-grpc))/'}, {path: npm('@grpc/grpc-js')}),
 		rule('the-shim-stays-small', 'Its memory is multiplied by the shims of a host.', {path: '^bin/containerd-shim-'}, {path: [npm('zod', 'tsyringe', 'reflect-metadata', '@grpc/grpc-js', 'undici'), '^kernel/boot\\.ts$'], reachable: true}),
 		rule('bin-only-joins', 'Composition roots hold no logic.', {path: '^bin/'}, {pathNot: ['^bin/', '^kernel/', '^lib/', '^client/', '^plugins/(?:shim|runtime-runc)/', '^package\\.json$'], ...core}),
-		rule('the-client-stands-on-the-wire', 'It drives any daemon that speaks this API.', {path: '^client/'}, {pathNot: ['^client/', '^api/', '^contracts/oci/', errors, npm('@grpc/grpc-js', '@bufbuild/protobuf')], ...core}),
+		rule('the-client-stands-on-the-wire', 'It drives any daemon that speaks this API.', {path: '^client/'}, {pathNot: ['^client/', '^api/', '^contracts/oci/', '^lib/tar/', errors, npm('@grpc/grpc-js', '@bufbuild/protobuf')], ...core}),
 		rule('the-wire-stands-on-values', 'Generated code and conversions know no room.', {path: '^api/'}, {pathNot: ['^api/', '^contracts/', errors, npm('@bufbuild/protobuf')], ...core}),
 		rule('examples-import-the-package', 'They are written as a stranger would.', {path: '^examples/([^/]+)/'}, {pathNot: ['^examples/$1/', '^keelson(?:/|$)', 'node_modules/'], ...core}),
 		rule('nothing-stands-on-tests', 'What is shipped does not import what proves it.', {pathNot: ['^(?:test|bench)/', suites]}, {path: '^(?:test|bench)/'}),

@@ -3,7 +3,9 @@ import {connect} from '../connect.ts';
 import {UsageError, type Command} from './command.ts';
 import {events} from './events.ts';
 import {exec} from './exec.ts';
+import {exportImages} from './export.ts';
 import {images} from './images.ts';
+import {importImages} from './import.ts';
 import {Output} from './output.ts';
 import {cutAfter, parse, type Parsed} from './parse.ts';
 import {plugins} from './plugins.ts';
@@ -14,7 +16,7 @@ import {run} from './run.ts';
 import {stop} from './stop.ts';
 import {ownVersion, version} from './version.ts';
 
-const COMMANDS: readonly Command[] = [pull, images, run, ps, exec, stop, rm, events, plugins, version];
+const COMMANDS: readonly Command[] = [pull, images, importImages, exportImages, run, ps, exec, stop, rm, events, plugins, version];
 
 const DEFAULT_ADDRESS = '/run/keelson/keelson.sock';
 

@@ -8,6 +8,7 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import type {CallOptions} from '../channel.ts';
 import {readDocument} from '../read-blob.ts';
 import type {Services} from '../services.ts';
+import {exportArchive, importArchive, type ExportOptions, type ImportOptions} from './archive.ts';
 import {parseImageConfig, type ImageConfig} from './image-config.ts';
 import {findManifest, type Manifest} from './manifest.ts';
 import {pull, type PullOptions} from './pull.ts';
@@ -49,6 +50,19 @@ export class Images {
 	async pull(reference: string, options: PullOptions = {}): Promise<Image> {
 		await pull(this.#services, reference, options);
 		return this.get(reference, options);
+	}
+
+	/**
+	 * Takes the images of an archive (OCI layout or docker-archive; plain, gzip or zstd) and unpacks them; resolves with their names. Needs a daemon with the
+	 * Transfer service.
+	 */
+	async import(bytes: AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<readonly string[]> {
+		return importArchive(this.#services, bytes, options);
+	}
+
+	/** Hands on an archive of these images, chunk by chunk. Rejects with NOT_FOUND. Needs a daemon with the Transfer service. */
+	async export(names: readonly string[], write: (chunk: Uint8Array) => Promise<void>, options: ExportOptions = {}): Promise<void> {
+		await exportArchive(this.#services, names, write, options);
 	}
 
 	/** Rejects with NOT_FOUND. */
