@@ -1,5 +1,4 @@
 import {randomBytes} from 'node:crypto';
-import {closeSync, constants, openSync, readSync} from 'node:fs';
 import {mkdir, readdir} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -15,6 +14,7 @@ import {criuFolder} from '../helpers/criu.ts';
 import type {Ctr} from '../helpers/ctr.ts';
 import {Daemon} from '../helpers/daemon.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
+import {FifoReader} from '../helpers/fifo-reader.ts';
 import {until} from '../helpers/until.ts';
 
 const folder = await criuFolder();
@@ -33,39 +33,10 @@ async function remove(ctr: Ctr, ...ids: readonly string[]): Promise<void> {
 	}
 }
 
-/** A FIFO that the test reads as a client does. */
-class Output implements Disposable {
-	readonly path: string;
-	readonly #fd: number;
-	text = '';
-
-	constructor(at: string) {
-		makeFifo(at, 0o700);
-		this.path = at;
-		this.#fd = openSync(at, constants.O_RDONLY | constants.O_NONBLOCK);
-	}
-
-	/** What has come until now. */
-	read(): string {
-		for (const buffer = Buffer.alloc(65_536); ;) {
-			try {
-				const length = readSync(this.#fd, buffer);
-				if (length === 0) {
-					return this.text;
-				}
-				this.text += buffer.toString('latin1', 0, length);
-			} catch (error) {
-				if ((error as NodeJS.ErrnoException).code === 'EAGAIN') {
-					return this.text;
-				}
-				throw error;
-			}
-		}
-	}
-
-	[Symbol.dispose](): void {
-		closeSync(this.#fd);
-	}
+/** A FIFO, and who reads it. */
+function outputAt(at: string): FifoReader {
+	makeFifo(at, 0o700);
+	return new FifoReader(at);
 }
 
 /** The numbers in order, and nothing else. */
@@ -146,7 +117,7 @@ scenario('a client reads on where a checkpoint stopped, in order, and its image 
 	using client = clientOf(daemon, ctr);
 	const {tasks} = client.services;
 	const at = placesIn(daemon);
-	using first = new Output(at('first'));
+	using first = outputAt(at('first'));
 	const imagePath = at('image');
 	await ctr.ok('containers', 'create', '--', images.busybox, 'first', ...counting);
 	await createTask(client, 'first', {stdout: first.path, stderr: first.path});
@@ -157,7 +128,7 @@ scenario('a client reads on where a checkpoint stopped, in order, and its image 
 	const before = first.read();
 	await remove(ctr, 'first');
 	for (const id of ['second', 'third']) {
-		using next = new Output(at(id));
+		using next = outputAt(at(id));
 		await ctr.ok('containers', 'create', '--', images.busybox, id, ...counting);
 		await createTask(client, id, {stdout: next.path, stderr: next.path, ...restoreFrom(imagePath)});
 		await tasks.start({containerId: id});
@@ -181,7 +152,7 @@ scenario('what was restored can be kept again, and what is no checkpoint is refu
 	let image: string | undefined;
 	let text = '';
 	for (const id of ['one', 'two', 'three']) {
-		const output = outputs.use(new Output(at(id)));
+		const output = outputs.use(outputAt(at(id)));
 		await ctr.ok('containers', 'create', '--', images.busybox, id, ...counting);
 		await createTask(client, id, {stdout: output.path, stderr: output.path, ...image === undefined ? {} : restoreFrom(image)});
 		await tasks.start({containerId: id});
@@ -200,7 +171,7 @@ scenario('a checkpoint of containerd\'s goes on here', async ({t, ctr, images, d
 	const theirs = peer.ctr('1.6', ctr.namespace);
 	await theirs.ok('images', 'pull', '--plain-http', images.busybox);
 	using theirClient = clientOf(peer, theirs);
-	using before = new Output(path.join(peer.scratch, 'before'));
+	using before = outputAt(path.join(peer.scratch, 'before'));
 	const imagePath = path.join(daemon.scratch, 'of-containerd');
 	await theirs.ok('containers', 'create', '--', images.busybox, 'moved', ...counting);
 	await createTask(theirClient, 'moved', {stdout: before.path, stderr: before.path});
@@ -213,7 +184,7 @@ scenario('a checkpoint of containerd\'s goes on here', async ({t, ctr, images, d
 	await remove(theirs, 'moved');
 
 	using client = clientOf(daemon, ctr);
-	using after = new Output(path.join(daemon.scratch, 'after'));
+	using after = outputAt(path.join(daemon.scratch, 'after'));
 	await ctr.ok('containers', 'create', '--', images.busybox, 'moved', ...counting);
 	await createTask(client, 'moved', {stdout: after.path, stderr: after.path, ...restoreFrom(imagePath)});
 	await client.services.tasks.start({containerId: 'moved'});

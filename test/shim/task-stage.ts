@@ -147,14 +147,14 @@ export class ShimStage implements TaskStage {
 	}
 
 	async output(): Promise<{readonly path: string; readonly text: () => Promise<string>}> {
-		const fifo = this.#fifo();
+		const fifo = this.fifo();
 		const fd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
 		this.#lifetime.defer(() => closeSync(fd));
 		return {path: fifo, text: async () => readToEnd(fd)};
 	}
 
 	async input(): Promise<{readonly path: string; readonly write: (text: string) => void; readonly end: () => void}> {
-		const fifo = this.#fifo();
+		const fifo = this.fifo();
 		const socket = new Socket({fd: openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK), readable: false, writable: true});
 		this.#lifetime.defer(() => void socket.destroy());
 		let written = Promise.resolve();
@@ -239,7 +239,7 @@ export class ShimStage implements TaskStage {
 		await Promise.all(['proc', 'dev', 'sys', 'tmp', 'etc'].map(async name => mkdir(path.join(this.#rootfs, name))));
 		await copyFile('/usr/bin/busybox', path.join(this.#rootfs, 'bin', 'busybox'));
 		await chmod(path.join(this.#rootfs, 'bin', 'busybox'), 0o755);
-		await Promise.all(['sh', 'sleep', 'cat', 'stty', 'ip', 'ls', 'readlink', 'id', 'dd', 'true'].map(async name => symlink('busybox', path.join(this.#rootfs, 'bin', name))));
+		await Promise.all(['sh', 'sleep', 'cat', 'stty', 'ip', 'ls', 'readlink', 'id', 'dd', 'true', 'seq'].map(async name => symlink('busybox', path.join(this.#rootfs, 'bin', name))));
 		const ending = new AbortController();
 		this.#lifetime.defer(() => ending.abort());
 		const events = this.bus.subscribe({signal: ending.signal});
@@ -252,7 +252,8 @@ export class ShimStage implements TaskStage {
 		await this.openManager();
 	}
 
-	#fifo(): string {
+	/** A FIFO that nobody has opened. */
+	fifo(): string {
 		this.#count++;
 		const fifo = path.join(this.directory, `fifo-${this.#count}`);
 		makeFifo(fifo, 0o700);

@@ -1,4 +1,4 @@
-import {writeFile} from 'node:fs/promises';
+import {rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {EventValues} from '../../../contracts/event/event.ts';
 import type {OciRuntime, RuntimeCreate} from '../../../contracts/oci-runtime/oci-runtime.ts';
@@ -127,10 +127,16 @@ export class ShimContainer {
 		try {
 			await writeFile(this.#execFile(execId, 'json'), spec, {mode: 0o600});
 		} catch (error) {
-			this.execs.delete(execId);
+			await this.forgetExec(execId);
 			throw error;
 		}
 		this.#place.publish('containerd.events.TaskExecAdded', {containerId: this.id, execId});
+	}
+
+	/** An exec that has ended, or never began, is no longer known. */
+	async forgetExec(execId: string): Promise<void> {
+		this.execs.delete(execId);
+		await Promise.all(['json', 'pid'].map(async suffix => rm(this.#execFile(execId, suffix), {force: true})));
 	}
 
 	async checkpoint(path: string, options: CheckpointOptions): Promise<void> {

@@ -204,7 +204,7 @@ async function deleteExec(container: ShimContainer, execId: string): Promise<Pro
 		throw new KeelsonError('FAILED_PRECONDITION', `cannot delete a ${exec.status} process: exec ${execId}`);
 	}
 	await exec.io?.[Symbol.asyncDispose]();
-	container.execs.delete(execId);
+	await container.forgetExec(execId);
 	// Whoever waits for one that never started waits no longer.
 	exec.end(neverStarted());
 	return exec.exited;
