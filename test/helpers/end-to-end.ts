@@ -30,8 +30,8 @@ export interface ScenarioOptions {
 	readonly since?: Release;
 	/** The last one. */
 	readonly until?: Release;
-	/** Also where daemon and shim are of two houses, in a file whose `pairs` are on. */
-	readonly pairs?: boolean;
+	/** Also where daemon and shim are of two houses, or there only, in a file whose `pairs` are on. */
+	readonly pairs?: boolean | 'only';
 }
 
 export interface EndToEndOptions {
@@ -173,7 +173,7 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 
 	const allPairs = process.env['E2E_PAIRS']?.split(',').includes('all') ?? false;
 	return (title, body, {only, since, until: last, pairs = false} = {}) => {
-		for (const target of targets.filter(({isPair}) => isPair !== true || pairs || allPairs)) {
+		for (const target of targets.filter(({isPair = false}) => isPair ? pairs !== false || allPairs : pairs !== 'only')) {
 			if (only !== undefined && only !== target.program.kind) {
 				continue;
 			}
