@@ -7,6 +7,7 @@ import type {BlobDirectory, BlobFile} from './blob-directory.ts';
 import type {IngestDirectory} from './ingest-directory.ts';
 import type {IngestWorker} from './ingest-worker-client.ts';
 import {LocalContentReader} from './reader.ts';
+import {SmallBlobs} from './small-blobs.ts';
 import {LocalContentWriter} from './writer.ts';
 
 interface Parts {
@@ -22,6 +23,7 @@ export class LocalContentStore implements ContentStore {
 	readonly #parts: Parts;
 	readonly #locked = new Map<string, Date>();
 	readonly #writers = new Map<string, LocalContentWriter>();
+	readonly #small = new SmallBlobs();
 
 	constructor(parts: Parts) {
 		this.#parts = parts;
@@ -47,13 +49,15 @@ export class LocalContentStore implements ContentStore {
 	}
 
 	async delete(digest: Digest): Promise<void> {
-		if (!await this.#parts.blobs.delete(digest)) {
+		const wasHere = await this.#parts.blobs.delete(digest);
+		this.#small.forget(digest);
+		if (!wasHere) {
 			throw missing(digest);
 		}
 	}
 
 	async open(digest: Digest): Promise<ContentReader> {
-		return LocalContentReader.open(this.#parts.blobs.pathOf(digest), digest);
+		return this.#small.get(digest) ?? this.#small.keep(await LocalContentReader.open(this.#parts.blobs.pathOf(digest), digest));
 	}
 
 	async writer({ref, expected, total = 0, signal}: WriterOptions): Promise<ContentWriter> {
