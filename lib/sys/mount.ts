@@ -32,6 +32,11 @@ export async function performMount(description: MountDescription, directory: str
 	await performAt(description, resolveTarget(directory, description.target ?? ''));
 }
 
+/** Binds `source`, which may be a file that is no file (`/proc/self/fd/3`), to `target`. Runs on a thread of the pool. */
+export async function bindMount(source: string, target: string): Promise<void> {
+	await performCalls([{source, target, type: '', flags: MS.BIND, data: ''}]);
+}
+
 /** Performs mounts in order, all below `root`; when one fails those before it are taken away again. */
 export async function performMounts(mounts: readonly MountDescription[], root: string): Promise<void> {
 	const done: string[] = [];

@@ -2,7 +2,7 @@ import {open, unlink} from 'node:fs/promises';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {fileSystemStatus, MAGIC} from './file-system.ts';
 import {errnoOf} from './libc.ts';
-import {UMOUNT, unmountAll} from './mount.ts';
+import {bindMount, UMOUNT, unmountAll} from './mount.ts';
 import {waitForChild} from './process.ts';
 import {spawnProcess} from './spawn.ts';
 
@@ -21,6 +21,20 @@ export async function createNetworkNamespace(path: string): Promise<void> {
 		if (!isNetworkNamespace(path)) {
 			throw new KeelsonError('INTERNAL', `create network namespace at ${path}: unshare(1) did not pin it there`);
 		}
+	} catch (error) {
+		await removeNetworkNamespace(path);
+		throw error;
+	}
+}
+
+/**
+ * Pins the namespace of a descriptor at `path`, which must not exist, in a directory that does. The descriptor stays the caller's. After a failure
+ * nothing is left. Rejects with ALREADY_EXISTS.
+ */
+export async function pinNetworkNamespace(fd: number, path: string): Promise<void> {
+	await createEmptyFile(path);
+	try {
+		await bindMount(`/proc/self/fd/${fd}`, path);
 	} catch (error) {
 		await removeNetworkNamespace(path);
 		throw error;

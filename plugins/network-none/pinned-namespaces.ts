@@ -1,37 +1,49 @@
+import {closeSync} from 'node:fs';
 import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {parseIdentifier} from '../../contracts/oci/identifier.ts';
 import type {NetworkNamespaces, PinnedNamespace} from '../../contracts/network/network.ts';
 import {bringLoopbackUp} from '../../lib/sys/loopback.ts';
-import {createNetworkNamespace, isNetworkNamespace, removeNetworkNamespace} from '../../lib/sys/network-namespace.ts';
+import {createNetworkNamespace, isNetworkNamespace, pinNetworkNamespace, removeNetworkNamespace} from '../../lib/sys/network-namespace.ts';
+import {SpareNamespace} from './spare-namespace.ts';
 
 /**
  * Names of namespaces and ids may have dashes themselves, so `a-b-c` says not whose it is. Beside the pins, which programs look through,
  * lies a directory with an empty file for each: `.owners/<namespace>:<id>`; a colon is in neither.
  */
 const ownersName = '.owners';
+const sparesName = '.spares';
 
 /** Network namespaces pinned as files of one directory, named `<namespace>-<id>`, as `ip netns` and CNI take them. */
-export class PinnedNamespaces implements NetworkNamespaces {
+export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
 	readonly #directory: string;
+	readonly #spare: SpareNamespace;
 
-	private constructor(directory: string) {
+	private constructor(directory: string, spare: SpareNamespace) {
 		this.#directory = directory;
+		this.#spare = spare;
 	}
 
-	/** @param directory made with mode 0711 when it is not there */
-	static async open(directory: string): Promise<PinnedNamespaces> {
+	/**
+	 * @param directory made with mode 0711 when it is not there
+	 * @param spareMs how long a namespace that was made ahead is kept; 0 for none
+	 */
+	static async open(directory: string, {spareMs = 0}: {readonly spareMs?: number} = {}): Promise<PinnedNamespaces> {
+		const spares = path.join(directory, sparesName);
 		await mkdir(path.join(directory, ownersName), {recursive: true, mode: 0o711});
-		return new PinnedNamespaces(directory);
+		await mkdir(spares, {recursive: true, mode: 0o700});
+		// What a daemon left that was killed while it made one.
+		await Promise.all((await readdir(spares)).map(async name => removeNetworkNamespace(path.join(spares, name))));
+		return new PinnedNamespaces(directory, new SpareNamespace({directory: spares, keepMs: spareMs}));
 	}
 
 	async create(namespace: string, containerId: string, signal?: AbortSignal): Promise<PinnedNamespace> {
 		const pinned = this.#name(namespace, containerId);
 		signal?.throwIfAborted();
 		// Another owner's pin may have the same name: `a-b` of `c` and `a` of `b-c`.
-		await createNetworkNamespace(pinned.path);
+		await this.#pin(pinned.path);
+		this.#spare.refill();
 		try {
-			bringLoopbackUp(pinned.path);
 			await writeFile(this.#owner(pinned), '', {mode: 0o600});
 			signal?.throwIfAborted();
 		} catch (error) {
@@ -54,6 +66,29 @@ export class PinnedNamespaces implements NetworkNamespaces {
 	async list(): Promise<readonly PinnedNamespace[]> {
 		// After a reboot in which the directory was kept, files are there and pins are not.
 		return (await this.#owners()).filter(({path: pin}) => isNetworkNamespace(pin));
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#spare[Symbol.asyncDispose]();
+	}
+
+	async #pin(pin: string): Promise<void> {
+		const spare = this.#spare.take();
+		if (spare !== undefined) {
+			try {
+				await pinNetworkNamespace(spare, pin);
+			} finally {
+				closeSync(spare);
+			}
+			return;
+		}
+		await createNetworkNamespace(pin);
+		try {
+			bringLoopbackUp(pin);
+		} catch (error) {
+			await removeNetworkNamespace(pin);
+			throw error;
+		}
 	}
 
 	async #owners(): Promise<readonly PinnedNamespace[]> {

@@ -10,6 +10,7 @@ import {PinnedNamespaces} from './pinned-namespaces.ts';
 /** The table [plugins."io.keelson.netns.v1.pinned"]. */
 const config = z.strictObject({
 	directory: z.string().default('').describe('where namespaces are pinned; by default, netns/ in the daemon\'s state'),
+	spare_seconds: z.number().min(0).max(3600).default(60).describe('how long a namespace that was made ahead waits for the next container; 0 for none'),
 });
 
 const pinned = definePlugin({
@@ -17,7 +18,8 @@ const pinned = definePlugin({
 	provides: NetworkNamespaces,
 	requires: {},
 	config,
-	init: async ({config: {directory}, daemon}) => PinnedNamespaces.open(directory || path.join(daemon.state, 'netns')),
+	init: async ({config: {directory, spare_seconds: spareSeconds}, daemon, lifetime}) =>
+		lifetime.use(await PinnedNamespaces.open(directory || path.join(daemon.state, 'netns'), {spareMs: spareSeconds * 1000})),
 });
 
 const none = definePlugin({

@@ -1,11 +1,13 @@
-import {mkdtemp, readdir, rm} from 'node:fs/promises';
+import {mkdtemp, readdir, rm, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import type {PinnedNamespace} from '../../contracts/network/network.ts';
 import {networkNamespacesSuite} from '../../contracts/network/network-namespaces.suite.ts';
-import {removeNetworkNamespace} from '../../lib/sys/network-namespace.ts';
+import {createNetworkNamespace, isNetworkNamespace, removeNetworkNamespace} from '../../lib/sys/network-namespace.ts';
 import {PinnedNamespaces} from '../../plugins/network-none/pinned-namespaces.ts';
+import {succeed} from '../helpers/command.ts';
+import {until} from '../helpers/until.ts';
 import {MemoryNamespaces} from './memory-namespaces.ts';
 
 async function directory(): Promise<AsyncDisposable & {path: string}> {
@@ -34,3 +36,43 @@ networkNamespacesSuite(test, {
 		return new MemoryNamespaces(place, kept);
 	},
 });
+
+const owned = (id: string): [string, string] => ['default', id];
+
+test('a namespace that was made ahead is as new as any, with lo up, and used once', async t => {
+	await using place = await directory();
+	const namespaces = await PinnedNamespaces.open(place.path, {spareMs: 60_000});
+	try {
+		const inodes = new Set<number>();
+		for (const id of ['a', 'b', 'c']) {
+			const {path: pin} = await namespaces.create(...owned(id));
+			inodes.add((await stat(pin)).ino);
+			t.regex((await succeed('nsenter', [`--net=${pin}`, 'ip', '-o', 'link'])).stdout, /^1: lo: <[^>]*UP[^>]*>[^\n]*\n$/);
+			await until('the next to be made', async () => (await heldNamespaces()).length === 1);
+		}
+		t.is(inodes.size, 3);
+		await t.throwsAsync(namespaces.create(...owned('c')), {message: /EEXIST|exists/});
+	} finally {
+		for (const id of ['a', 'b', 'c']) {
+			await namespaces.remove(...owned(id));
+		}
+		await namespaces[Symbol.asyncDispose]();
+	}
+	t.deepEqual(await readdir(path.join(place.path, '.spares')), []);
+	t.deepEqual(await heldNamespaces(), []);
+});
+
+test('what a daemon left that was killed while it made one is taken away', async t => {
+	await using place = await directory();
+	await (await PinnedNamespaces.open(place.path))[Symbol.asyncDispose]();
+	const left = path.join(place.path, '.spares', '1234567');
+	await createNetworkNamespace(left);
+	await using _ = await PinnedNamespaces.open(place.path);
+	t.deepEqual(await readdir(path.dirname(left)), []);
+	t.false(isNetworkNamespace(left));
+});
+
+/** Descriptors of this process that are network namespaces. */
+async function heldNamespaces(): Promise<string[]> {
+	return (await readdir('/proc/self/fd')).filter(fd => isNetworkNamespace(`/proc/self/fd/${fd}`));
+}

@@ -61,13 +61,13 @@ export class Bundle {
 				await chown(this.path, 0, rootGid);
 				await chmod(this.path, 0o710);
 			}
-			await mkdir(path.join(this.path, 'rootfs'), {mode: 0o711});
-			// What an earlier container of that name left there, before a reboot.
-			await rm(this.#work, {recursive: true, force: true});
-			await mkdir(this.#work, {mode: 0o711});
-			await symlink(this.#work, path.join(this.path, 'work'));
-			await writeFile(path.join(this.path, 'config.json'), config, {mode: 0o666});
-			await writeFile(path.join(this.path, 'shim-binary-path'), shimBinary, {mode: 0o600});
+			const parts = await Promise.allSettled([
+				mkdir(path.join(this.path, 'rootfs'), {mode: 0o711}),
+				this.#makeWork(),
+				writeFile(path.join(this.path, 'config.json'), config, {mode: 0o666}),
+				writeFile(path.join(this.path, 'shim-binary-path'), shimBinary, {mode: 0o600}),
+			]);
+			throwFirst(parts);
 		} catch (error) {
 			await this.remove();
 			throw error;
@@ -108,14 +108,42 @@ export class Bundle {
 		return lstat(this.path).then(() => true, () => false);
 	}
 
-	/** Takes it away, with mounts that were left in it. Doing it twice is harmless. */
-	async remove(): Promise<void> {
+	/** Takes away what is in it, and mounts that were left there, but not itself: it still says that there is a task to be undone. */
+	async clear(): Promise<void> {
 		// Never through a mount: what a container mounted is not ours to remove.
 		for (const {mountPoint} of await mountsUnder(this.path)) {
 			await unmountAll(mountPoint, UMOUNT.DETACH);
 		}
-		await rm(this.path, {recursive: true, force: true});
 		await rm(this.#work, {recursive: true, force: true});
+	}
+
+	/** Takes it away, with mounts that were left in it. Doing it twice is harmless. */
+	async remove(): Promise<void> {
+		await this.clear();
+		await rm(this.path, {recursive: true, force: true});
+	}
+
+	async #makeWork(): Promise<void> {
+		await symlink(this.#work, path.join(this.path, 'work'));
+		try {
+			await mkdir(this.#work, {mode: 0o711});
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+				throw error;
+			}
+			// What an earlier container of that name left there, before a reboot.
+			await rm(this.#work, {recursive: true, force: true});
+			await mkdir(this.#work, {mode: 0o711});
+		}
+	}
+}
+
+/** Throws the first failure, once all have ended. */
+function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
+	for (const result of results) {
+		if (result.status === 'rejected') {
+			throw result.reason;
+		}
 	}
 }
 
