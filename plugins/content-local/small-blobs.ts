@@ -12,19 +12,19 @@ const bytesMax = 2 * 1024 * 1024;
  */
 export class SmallBlobs {
 	/** Read longest ago first. */
-	readonly #blobs = new Map<Digest, Buffer>();
+	readonly #blobs = new Map<Digest, Kept>();
 	#bytes = 0;
 	#deletions = 0;
 
 	/** Undefined when it is not kept. */
 	get(digest: Digest): ContentReader | undefined {
-		const bytes = this.#blobs.get(digest);
-		if (bytes === undefined) {
+		const kept = this.#blobs.get(digest);
+		if (kept === undefined) {
 			return undefined;
 		}
 		this.#blobs.delete(digest);
-		this.#blobs.set(digest, bytes);
-		return new KeptReader(digest, bytes);
+		this.#blobs.set(digest, kept);
+		return new KeptReader(kept);
 	}
 
 	/** Reads a blob to its end, if it is small, and keeps it; else resolves with the reader itself. Rejects as reading does, the reader closed. */
@@ -34,12 +34,13 @@ export class SmallBlobs {
 		}
 		await using _ = reader;
 		const deletions = this.#deletions;
-		const bytes = Buffer.concat(await Array.fromAsync(reader.read()));
+		const {digest, file} = reader;
+		const kept = {digest, bytes: Buffer.concat(await Array.fromAsync(reader.read())), ...(file === undefined ? {} : {file})};
 		// What is deleted while it is read must not come back.
 		if (deletions === this.#deletions) {
-			this.#add(reader.digest, bytes);
+			this.#add(kept);
 		}
-		return new KeptReader(reader.digest, bytes);
+		return new KeptReader(kept);
 	}
 
 	/** To be called when a blob is deleted: afterwards nobody is to find it here. */
@@ -49,14 +50,14 @@ export class SmallBlobs {
 	}
 
 	#drop(digest: Digest): void {
-		this.#bytes -= this.#blobs.get(digest)?.byteLength ?? 0;
+		this.#bytes -= this.#blobs.get(digest)?.bytes.byteLength ?? 0;
 		this.#blobs.delete(digest);
 	}
 
-	#add(digest: Digest, bytes: Buffer): void {
-		this.#drop(digest);
-		this.#blobs.set(digest, bytes);
-		this.#bytes += bytes.byteLength;
+	#add(kept: Kept): void {
+		this.#drop(kept.digest);
+		this.#blobs.set(kept.digest, kept);
+		this.#bytes += kept.bytes.byteLength;
 		for (const oldest of this.#blobs.keys()) {
 			if (this.#bytes <= bytesMax) {
 				break;
@@ -66,13 +67,23 @@ export class SmallBlobs {
 	}
 }
 
+interface Kept {
+	readonly digest: Digest;
+	readonly bytes: Buffer;
+	readonly file?: string;
+}
+
 class KeptReader implements ContentReader {
 	readonly digest: Digest;
+	readonly file?: string;
 	readonly #bytes: Buffer;
 
-	constructor(digest: Digest, bytes: Buffer) {
+	constructor({digest, bytes, file}: Kept) {
 		this.digest = digest;
 		this.#bytes = bytes;
+		if (file !== undefined) {
+			this.file = file;
+		}
 	}
 
 	get size(): number {

@@ -26,15 +26,15 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
 
 	/**
 	 * @param directory made with mode 0711 when it is not there
-	 * @param spareMs how long a namespace that was made ahead is kept; 0 for none
+	 * @param spareMs how long a namespace that was made ahead is kept; 0 for none. `failed` is told why one could not be made
 	 */
-	static async open(directory: string, {spareMs = 0}: {readonly spareMs?: number} = {}): Promise<PinnedNamespaces> {
+	static async open(directory: string, {spareMs = 0, failed = () => undefined}: {readonly spareMs?: number; readonly failed?: (error: unknown) => void} = {}): Promise<PinnedNamespaces> {
 		const spares = path.join(directory, sparesName);
 		await mkdir(path.join(directory, ownersName), {recursive: true, mode: 0o711});
 		await mkdir(spares, {recursive: true, mode: 0o700});
 		// What a daemon left that was killed while it made one.
 		await Promise.all((await readdir(spares)).map(async name => removeNetworkNamespace(path.join(spares, name))));
-		return new PinnedNamespaces(directory, new SpareNamespace({directory: spares, keepMs: spareMs}));
+		return new PinnedNamespaces(directory, new SpareNamespace({directory: spares, keepMs: spareMs, failed}));
 	}
 
 	async create(namespace: string, containerId: string, signal?: AbortSignal): Promise<PinnedNamespace> {

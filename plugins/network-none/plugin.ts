@@ -18,8 +18,10 @@ const pinned = definePlugin({
 	provides: NetworkNamespaces,
 	requires: {},
 	config,
-	init: async ({config: {directory, spare_seconds: spareSeconds}, daemon, lifetime}) =>
-		lifetime.use(await PinnedNamespaces.open(directory || path.join(daemon.state, 'netns'), {spareMs: spareSeconds * 1000})),
+	init: async ({config: {directory, spare_seconds: spareSeconds}, daemon, lifetime, log}) => lifetime.use(await PinnedNamespaces.open(directory || path.join(daemon.state, 'netns'), {
+		spareMs: spareSeconds * 1000,
+		failed: error => log.debug('no network namespace could be made ahead', {error}),
+	})),
 });
 
 const none = definePlugin({

@@ -8,6 +8,8 @@ export interface SpareOptions {
 	readonly directory: string;
 	/** How long it is kept: what it inherited of the host when it was made may have changed since. 0: none is made. */
 	readonly keepMs: number;
+	/** Told why none could be made. */
+	readonly failed: (error: unknown) => void;
 }
 
 /**
@@ -33,10 +35,10 @@ export class SpareNamespace implements AsyncDisposable {
 		return fd;
 	}
 
-	/** Has the next one made, and does not wait for it. A failure is the next asker's, who makes one himself. */
+	/** Has the next one made, and does not wait for it. After a failure whoever asks next makes one himself. */
 	refill(): void {
 		if (this.#fd === undefined && !this.#isClosed && this.#options.keepMs > 0) {
-			this.#making ??= this.#make().catch(() => undefined).finally(() => {
+			this.#making ??= this.#make().catch(this.#options.failed).finally(() => {
 				this.#making = undefined;
 			});
 		}
@@ -52,12 +54,14 @@ export class SpareNamespace implements AsyncDisposable {
 		const {directory, keepMs} = this.#options;
 		const pin = path.join(directory, String(process.pid));
 		await createNetworkNamespace(pin);
+		let fd: number | undefined;
 		try {
 			bringLoopbackUp(pin);
-			this.#fd = openSync(pin, 'r');
+			fd = openSync(pin, 'r');
 		} finally {
 			await removeNetworkNamespace(pin);
 		}
+		this.#fd = fd;
 		this.#expiry = setTimeout(() => this.#drop(), keepMs).unref();
 	}
 

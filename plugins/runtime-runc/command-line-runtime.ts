@@ -1,4 +1,5 @@
-import {open, readFile, rm, type FileHandle} from 'node:fs/promises';
+import {readFileSync} from 'node:fs';
+import {open, rm, type FileHandle} from 'node:fs/promises';
 import path from 'node:path';
 import {KeelsonError} from '../../kernel/errors.ts';
 import type {OciRuntime, OciRuntimeOptions, RuntimeCheckpoint, RuntimeCreate, RuntimeExec, RuntimeRestore, RuntimeState, RuntimeStdio} from '../../contracts/oci-runtime/oci-runtime.ts';
@@ -106,7 +107,7 @@ export class CommandLineRuntime implements OciRuntime {
 
 	async #call(words: readonly string[], options: Partial<ProgramOptions>): Promise<void> {
 		const {root, log, systemdCgroup} = this.#options;
-		const from = await endOfLog(log);
+		const from = endOfLog(log);
 		const all = ['--root', root, '--log', log, '--log-format', 'json', ...(systemdCgroup ? ['--systemd-cgroup'] : []), ...words];
 		const {exitCode, signal} = await this.#run(this.#program, all, {fds: {}, ...options});
 		if (exitCode === 0) {
@@ -156,8 +157,8 @@ function criuEnvironment({criuConfig}: Pick<RuntimeCheckpoint, 'criuConfig'>): P
 	return criuConfig === undefined ? {} : {env: {...process.env, CRIU_CONFIG_FILE: criuConfig}};
 }
 
-async function readPid(file: string): Promise<number> {
-	const text = await readFile(file, 'utf8');
+function readPid(file: string): number {
+	const text = readFileSync(file, 'utf8');
 	const pid = Number.parseInt(text, 10);
 	if (!(pid > 0)) {
 		throw new KeelsonError('INTERNAL', `pid file ${file} holds ${JSON.stringify(text.slice(0, 40))}, expected a pid`);

@@ -1,11 +1,12 @@
-import {open, stat} from 'node:fs/promises';
+import {statSync} from 'node:fs';
+import {open} from 'node:fs/promises';
 
 /** What is read at most of what one call has logged. */
 const readBytesMax = 64 * 1024;
 
 /** The place in a runtime's log where a call begins to write; 0 when there is no log yet. */
-export async function endOfLog(path: string): Promise<number> {
-	return stat(path).then(({size}) => size, () => 0);
+export function endOfLog(path: string): number {
+	return statSync(path, {throwIfNoEntry: false})?.size ?? 0;
 }
 
 /** The last error that was logged since `from`, as the runtime worded it; undefined when there is none, or no log. */

@@ -41,7 +41,7 @@ const owned = (id: string): [string, string] => ['default', id];
 
 test('a namespace that was made ahead is as new as any, with lo up, and used once', async t => {
 	await using place = await directory();
-	const namespaces = await PinnedNamespaces.open(place.path, {spareMs: 60_000});
+	const namespaces = await PinnedNamespaces.open(place.path, {spareMs: 60_000, failed: error => t.fail(String(error))});
 	try {
 		const inodes = new Set<number>();
 		for (const id of ['a', 'b', 'c']) {

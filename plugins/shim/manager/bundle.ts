@@ -139,7 +139,7 @@ export class Bundle {
 }
 
 /** Throws the first failure, once all have ended. */
-function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
+export function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
 	for (const result of results) {
 		if (result.status === 'rejected') {
 			throw result.reason;

@@ -6,7 +6,7 @@ import type {Logger} from '../../../kernel/log.ts';
 import {isTold} from '../protocol/exit-record.ts';
 import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
-import type {BundlePlace} from './bundle.ts';
+import {throwFirst, type BundlePlace} from './bundle.ts';
 import type {Deadlines} from './deadlines.ts';
 import type {RuntimeSearch} from './runtime-binary.ts';
 import {isShimGone} from './shim-errors.ts';
@@ -77,9 +77,8 @@ export class TaskWorld {
 			await this.pool.release(task.shim, task.id);
 		}
 		task.logPipe?.[Symbol.dispose]();
-		if (task.network !== undefined) {
-			await this.networks.detach(task.network);
-		}
+		// The bundle goes last: a daemon that is killed here finds by it what is still to be undone.
+		throwFirst(await Promise.allSettled([task.network === undefined ? undefined : this.networks.detach(task.network), task.bundle.clear()]));
 		await task.bundle.remove();
 		this.registry.remove(task);
 	}

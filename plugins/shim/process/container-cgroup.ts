@@ -1,4 +1,4 @@
-import {readFile} from 'node:fs/promises';
+import {readFileSync} from 'node:fs';
 import {parseMountTable} from '../../../lib/sys/mount-table.ts';
 
 /** Where a container's control groups lie in the file system. */
@@ -9,10 +9,16 @@ export interface ContainerCgroup {
 	readonly unified: string | undefined;
 }
 
-/** The groups of a process, which must be in its container by now and must not have its own cgroup namespace's root hidden from us. */
-export async function cgroupOf(pid: number): Promise<ContainerCgroup> {
-	const [groups, mounts] = await Promise.all([readFile(`/proc/${pid}/cgroup`, 'utf8'), readFile('/proc/self/mountinfo', 'utf8')]);
-	return locateCgroup(groups, mounts);
+/**
+ * The groups of a process, which must be in its container by now and must not have its own cgroup namespace's root hidden from us; undefined when
+ * it has ended, and left no trace in /proc.
+ */
+export function cgroupOf(pid: number): ContainerCgroup | undefined {
+	try {
+		return locateCgroup(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), readFileSync('/proc/self/mountinfo', 'utf8'));
+	} catch {
+		return undefined;
+	}
 }
 
 /**
@@ -22,7 +28,9 @@ export async function cgroupOf(pid: number): Promise<ContainerCgroup> {
 export function locateCgroup(groups: string, mountInfo: string): ContainerCgroup {
 	const controllers = new Map<string, string>();
 	let unified: string | undefined;
-	const mounts = parseMountTable(mountInfo).filter(({type}) => type === 'cgroup' || type === 'cgroup2');
+	// Few of a thousand lines: the rest are containers' own.
+	const lines = mountInfo.split('\n').filter(line => / - cgroup2? /.test(line));
+	const mounts = parseMountTable(lines.join('\n'));
 	for (const line of groups.split('\n')) {
 		const [, id, names = '', path = ''] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
 		if (id === undefined) {

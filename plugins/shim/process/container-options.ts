@@ -1,5 +1,4 @@
-import {readFileSync} from 'node:fs';
-import {writeFile} from 'node:fs/promises';
+import {readFileSync, writeFileSync} from 'node:fs';
 import path from 'node:path';
 
 /** What a client may choose of the runtime, for one container (containerd.runc.v1.Options). */
@@ -31,14 +30,14 @@ export interface CheckpointOptions {
 }
 
 /** Keeps in the bundle, as containerd's shim does, what `delete` must know when this process is gone: options.json with the message's own names, and the binary in `runtime`. */
-export async function recordOptions(bundle: string, options: ContainerOptions): Promise<void> {
+export function recordOptions(bundle: string, options: ContainerOptions): void {
 	const {binaryName, root, systemdCgroup, noPivotRoot, noNewKeyring, ioUid, ioGid, shimCgroup, criuImagePath, criuWorkPath} = options;
 	const given = Object.entries({
 		binary_name: binaryName, root, systemd_cgroup: systemdCgroup, no_pivot_root: noPivotRoot, no_new_keyring: noNewKeyring, io_uid: ioUid, io_gid: ioGid,
 		shim_cgroup: shimCgroup, criu_image_path: criuImagePath, criu_work_path: criuWorkPath,
 	}).filter(([, value]) => value !== '' && value !== false && value !== 0);
-	await writeFile(path.join(bundle, 'options.json'), JSON.stringify(Object.fromEntries(given)), {mode: 0o600});
-	await writeFile(path.join(bundle, 'runtime'), binaryName, {mode: 0o600});
+	writeFileSync(path.join(bundle, 'options.json'), JSON.stringify(Object.fromEntries(given)), {mode: 0o600});
+	writeFileSync(path.join(bundle, 'runtime'), binaryName, {mode: 0o600});
 }
 
 /** What `recordOptions` wrote of where the runtime's state is; all defaults where nothing did. */

@@ -93,7 +93,7 @@ export class ShimContainer {
 			// With a checkpoint the process comes to be at start.
 			if (checkpoint === '') {
 				const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime create failed', this.runtime.create(this.#creation())));
-				await this.#account(pid);
+				this.#account(pid);
 				this.#watch(this.init, pid, exited);
 			}
 			told(this.init.pid);
@@ -164,7 +164,7 @@ export class ShimContainer {
 			const criuConfig = await restoreConfig(bundle, checkpoint);
 			const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime restore failed',
 				this.runtime.restore({...this.#creation(), imagePath: checkpoint, workPath, criuConfig})));
-			await this.#account(pid);
+			this.#account(pid);
 			this.#watch(this.init, pid, exited);
 		}
 		this.init.status = this.init.exit === undefined ? 'running' : 'stopped';
@@ -229,9 +229,8 @@ export class ShimContainer {
 		return {pid, exited};
 	}
 
-	async #account(pid: number): Promise<void> {
-		// It may have ended by now, and left no trace in /proc.
-		this.cgroup = await cgroupOf(pid).catch(() => undefined);
+	#account(pid: number): void {
+		this.cgroup = cgroupOf(pid);
 		if (this.cgroup !== undefined) {
 			this.#oom = OomWatch.start(this.cgroup, this.#place.watcher, () => {
 				this.#place.publish('containerd.events.TaskOOM', {containerId: this.id});

@@ -1,5 +1,4 @@
-import {mkdir} from 'node:fs/promises';
-import {readFile} from 'node:fs/promises';
+import {mkdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
 import type {EventValues} from '../../../contracts/event/event.ts';
 import type {Mount} from '../../../contracts/oci/mount.ts';
@@ -142,20 +141,20 @@ export class Shim {
 	async #create(request: CreateContainer): Promise<number> {
 		const {id, bundle, options, rootfs, stdio, checkpoint} = request;
 		const {namespace, runtimes, runtimeRoot, stdio: stdioDefault} = this.#place;
-		const spec = await readSpec(bundle);
+		const spec = readSpec(bundle);
 		const runtime = runtimes.open({
 			binary: options.binaryName || 'runc',
 			root: path.join(options.root || runtimeRoot, namespace),
 			log: path.join(bundle, 'log.json'),
 			systemdCgroup: options.systemdCgroup,
 		});
-		await recordOptions(bundle, options);
+		recordOptions(bundle, options);
 		if (options.shimCgroup !== '') {
 			await joinCgroup(options.shimCgroup, process.pid);
 		}
 		const target = path.join(bundle, 'rootfs');
 		if (rootfs.length > 0) {
-			await mkdir(target, {recursive: true, mode: 0o711});
+			mkdirSync(target, {recursive: true, mode: 0o711});
 			await performMounts(rootfs, target);
 		}
 		const setup = {id, bundle, stdio, options, checkpoint, stdioMode: stdioModeOf(spec, stdioDefault), hasOwnPidNamespace: hasOwnPidNamespace(spec)};
@@ -232,8 +231,8 @@ interface Spec {
 	readonly linux?: {readonly namespaces?: readonly {readonly type?: string; readonly path?: string}[]};
 }
 
-async function readSpec(bundle: string): Promise<Spec> {
-	const text = await readFile(path.join(bundle, 'config.json'));
+function readSpec(bundle: string): Spec {
+	const text = readFileSync(path.join(bundle, 'config.json'));
 	if (text.length > specBytesMax) {
 		throw new KeelsonError('INVALID_ARGUMENT', `config.json in ${bundle} has ${text.length} bytes, at most ${specBytesMax}`);
 	}
