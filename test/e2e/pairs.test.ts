@@ -47,3 +47,10 @@ scenario('containers of a group, by their specs\' annotations, have one shim', a
 		await ctr.ok('containers', 'rm', id);
 	}
 }, {pairs: 'only'});
+
+scenario('the daemon says of a runtime what its shim says', async ({t, ctr}) => {
+	const text = await ctr.ok('plugins', 'inspect-runtime', '--runtime', ctr.runtime ?? 'io.containerd.runc.v2');
+	const {Name: name = '', Features: features} = JSON.parse(text) as {Name?: string; Features?: {ociVersionMax?: string}};
+	t.regex(name, ctr.runtime === undefined ? /runc/v : /keelson/v);
+	t.is(typeof features?.ociVersionMax, 'string');
+}, {pairs: 'only', since: '2.1'});
