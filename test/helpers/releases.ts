@@ -22,6 +22,16 @@ export function programsOf(release: Release): string {
 	return folder;
 }
 
+/** The daemon of Docker 26, and its client. */
+export function dockerPrograms(): {readonly dockerd: string; readonly docker: string} {
+	const programs = {dockerd: path.join(peers, 'docker-26/usr/sbin/dockerd'), docker: path.join(peers, 'docker-cli-26/usr/bin/docker')};
+	if (!existsSync(programs.dockerd) || !existsSync(programs.docker)) {
+		throw new Error(`no Docker in ${peers}: run scripts/setup test`);
+	}
+
+	return programs;
+}
+
 /** True for `release` and what came after it. */
 export function isSince(release: Release, first: Release): boolean {
 	return releases.indexOf(release) >= releases.indexOf(first);
