@@ -15,10 +15,13 @@ export const RENAME = {NOREPLACE: 1, EXCHANGE: 2, WHITEOUT: 4} as const;
 export const AT = {SYMLINK_NOFOLLOW: 0x100, REMOVEDIR: 0x200, SYMLINK_FOLLOW: 0x400, EMPTY_PATH: 0x1000} as const;
 
 /**
- * openat2(2), for which a path can be held within `directory` whatever links are on the way. The result is a descriptor that
+ * openat(2), or openat2(2), for which a path can be held within `directory` whatever links are on the way. The result is a descriptor that
  * belongs to the caller; it is closed on exec.
  */
 export function openAt(directory: number, name: Name, {flags, mode = 0, resolve = 0}: {readonly flags: number; readonly mode?: number; readonly resolve?: number}): number {
+	if (resolve === 0) {
+		return checked(functions().openat(directory, cString(name), flags | O_CLOEXEC, mode), 'open', name);
+	}
 	const how = Buffer.alloc(24);
 	how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
 	// openat2 refuses a mode where nothing is made.
@@ -93,10 +96,25 @@ export function changeMode(fd: number, mode: number): void {
 
 /** Times in nanoseconds since 1970, maybe before it; undefined leaves one as it is. Of the name itself, which may be a link. */
 export function changeTimesAt(directory: number, name: Name, times: {readonly atimeNs?: bigint | undefined; readonly mtimeNs?: bigint | undefined}): void {
-	const specs = Buffer.alloc(32);
-	writeTime(specs, 0, times.atimeNs);
-	writeTime(specs, 16, times.mtimeNs);
-	checked(functions().utimensat(directory, cString(name), specs, AT.SYMLINK_NOFOLLOW), 'change times of', name);
+	checked(functions().utimensat(directory, cString(name), timesOf(times), AT.SYMLINK_NOFOLLOW), 'change times of', name);
+}
+
+/** The same for an open file. */
+export function changeTimes(fd: number, times: {readonly atimeNs?: bigint | undefined; readonly mtimeNs?: bigint | undefined}): void {
+	if (functions().futimens(fd, timesOf(times)) === -1) {
+		throw lastError(`change times of descriptor ${fd}`);
+	}
+}
+
+function timesOf({atimeNs, mtimeNs}: {readonly atimeNs?: bigint | undefined; readonly mtimeNs?: bigint | undefined}): BigInt64Array {
+	const specs = new BigInt64Array(4);
+	writeTime(specs, 0, atimeNs);
+	if (atimeNs === mtimeNs) {
+		specs.copyWithin(2, 0, 2);
+	} else {
+		writeTime(specs, 2, mtimeNs);
+	}
+	return specs;
 }
 
 /** The target's bytes as they are. An empty name is that of a descriptor which was opened with O_PATH | O_NOFOLLOW. */
@@ -114,14 +132,15 @@ export function makeDevice(major: number, minor: number): bigint {
 	return ((high & 0xfffff000n) << 32n) | ((high & 0xfffn) << 8n) | ((low & 0xffffff00n) << 12n) | (low & 0xffn);
 }
 
-function writeTime(specs: Buffer, offset: number, timeNs: bigint | undefined): void {
+function writeTime(specs: BigInt64Array, at: number, timeNs: bigint | undefined): void {
 	if (timeNs === undefined) {
-		specs.writeBigInt64LE(UTIME_OMIT, offset + 8);
+		specs[at + 1] = UTIME_OMIT;
 		return;
 	}
-	const nanoseconds = ((timeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
-	specs.writeBigInt64LE((timeNs - nanoseconds) / 1_000_000_000n, offset);
-	specs.writeBigInt64LE(nanoseconds, offset + 8);
+	const rest = timeNs % nsPerSecond;
+	const nanoseconds = rest < 0n ? rest + nsPerSecond : rest;
+	specs[at] = (timeNs - nanoseconds) / nsPerSecond;
+	specs[at + 1] = nanoseconds;
 }
 
 function checked(result: number, what: string, name: Name): number {
@@ -131,11 +150,13 @@ function checked(result: number, what: string, name: Name): number {
 	return result;
 }
 
+const nsPerSecond = 1_000_000_000n;
 const UTIME_OMIT = 0x3ffffffen;
 const SYS_openat2 = 437;
 
 const functions = bindings(libc => ({
 	openat2: libc.func('syscall', 'long', ['long', 'int', 'const char *', 'void *', 'size_t']),
+	openat: libc.func('int openat(int directory, const char *name, int flags, uint mode)'),
 	mkdirat: libc.func('int mkdirat(int directory, const char *name, uint mode)'),
 	mknodat: libc.func('int mknodat(int directory, const char *name, uint mode, uint64_t device)'),
 	symlinkat: libc.func('int symlinkat(const char *target, int directory, const char *name)'),
@@ -146,5 +167,6 @@ const functions = bindings(libc => ({
 	fchmodat: libc.func('int fchmodat(int directory, const char *name, uint mode, int flags)'),
 	fchmod: libc.func('int fchmod(int fd, uint mode)'),
 	utimensat: libc.func('int utimensat(int directory, const char *name, void *times, int flags)'),
+	futimens: libc.func('int futimens(int fd, void *times)'),
 	readlinkat: libc.func('long readlinkat(int directory, const char *name, void *target, size_t size)'),
 }));

@@ -22,10 +22,17 @@ export function bindings<T>(bind: (libc: LibraryHandle) => T): () => T {
 
 /** Ends a name for C. Rejects INVALID_ARGUMENT for a name with a NUL, which C would cut there. */
 export function cString(name: Name): Buffer {
-	const bytes = typeof name === 'string' ? Buffer.from(`${name}\0`) : Buffer.concat([name, Buffer.alloc(1)]);
+	const bytes = typeof name === 'string' ? Buffer.from(`${name}\0`) : terminated(name);
 	if (bytes.indexOf(0) !== bytes.length - 1) {
 		throw new KeelsonError('INVALID_ARGUMENT', `name ${show(name)} has a NUL byte in it`);
 	}
+	return bytes;
+}
+
+function terminated(name: Uint8Array): Buffer {
+	const bytes = Buffer.allocUnsafe(name.length + 1);
+	bytes.set(name);
+	bytes[name.length] = 0;
 	return bytes;
 }
 

@@ -98,17 +98,19 @@ function parseBinary(block: Buffer, start: number, length: number, where: number
 // Some old programs summed signed bytes.
 function hasChecksum(block: Buffer): boolean {
 	let unsigned = 8 * 0x20;
-	let high = 0;
-	for (let at = 0; at < blockBytes; at++) {
-		if (at < 148 || at >= 156) {
-			const byte = block[at] ?? 0;
-			unsigned += byte;
-			high += byte >> 7;
-		}
+	for (let at = 0; at < 148; at++) {
+		unsigned += block[at] as number;
+	}
+	for (let at = 156; at < blockBytes; at++) {
+		unsigned += block[at] as number;
 	}
 	const digits = /^[\0 ]*([0-7]{1,8})[\0 ]/.exec(`${block.toString('latin1', 148, 156)} `)?.[1];
 	const expected = Number.parseInt(digits ?? '', 8);
-	return expected === unsigned || expected === unsigned - 256 * high;
+	return expected === unsigned || expected === unsigned - 256 * countHigh(block);
+}
+
+function countHigh(block: Buffer): number {
+	return block.reduce((count, byte, at) => at < 148 || at >= 156 ? count + (byte >> 7) : count, 0);
 }
 
 function prefixOf(block: Buffer, {isGnu, isUstar, isStar}: {readonly isGnu: boolean; readonly isUstar: boolean; readonly isStar: boolean}): Buffer {

@@ -4,6 +4,9 @@ import type {IngestReply, IngestRequest} from './ingest-worker.ts';
 
 type Without<T> = T extends unknown ? Omit<T, 'id'> : never;
 
+/** Nothing lives in this thread but its own messages. */
+const YOUNG_MEGABYTES = 2;
+
 interface Answer {
 	readonly size: number;
 	readonly digest: string;
@@ -49,7 +52,7 @@ export class IngestWorker implements AsyncDisposable {
 	}
 
 	#start(): Worker {
-		const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './ingest-worker.ts' : './ingest-worker.js', import.meta.url), {name: 'content-ingest'});
+		const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './ingest-worker.ts' : './ingest-worker.js', import.meta.url), {name: 'content-ingest', resourceLimits: {maxYoungGenerationSizeMb: YOUNG_MEGABYTES}});
 		worker.on('message', (reply: IngestReply) => {
 			this.#settle(reply);
 		});

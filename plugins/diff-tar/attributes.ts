@@ -1,10 +1,15 @@
 import {chmodSync, constants, fchmodSync, fchownSync} from 'node:fs';
 import {KeelsonError} from '../../kernel/errors.ts';
-import {changeOwnerAt, changeTimesAt, Descriptor, O_PATH, openAt} from '../../lib/sys/at.ts';
+import {changeOwnerAt, changeTimes, changeTimesAt, Descriptor, O_PATH, openAt} from '../../lib/sys/at.ts';
 import {getAttribute, listAttributes, setAttribute} from '../../lib/sys/extended-attributes.ts';
 import {statusAt, type FileStatus} from '../../lib/sys/file-status.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
 import type {TarEntry} from '../../lib/tar/tar-entry.ts';
+
+interface Times {
+	readonly mtimeNs: bigint;
+	readonly atimeNs?: bigint | undefined;
+}
 
 /**
  * Puts an entry's owner, extended attributes and mode on an open file or directory, in this order: a change of owner takes
@@ -31,10 +36,14 @@ export function describeNamed(directory: number, name: Buffer, entry: TarEntry):
 	setTimes(directory, name, entry);
 }
 
+/** What setTimes does, to an open file. */
+export function setTimesOpen(fd: number, times: Times): void {
+	changeTimes(fd, boundTimes(times));
+}
+
 /** Before 1970, or where nanoseconds do not fit into 64 bits, it is 1970, as containerd has it; the later of both is the time of access. */
-export function setTimes(directory: number, name: Buffer, {mtimeNs, atimeNs}: {readonly mtimeNs: bigint; readonly atimeNs?: bigint | undefined}): void {
-	const mtime = boundTime(mtimeNs);
-	changeTimesAt(directory, name, {mtimeNs: mtime, atimeNs: atimeNs !== undefined && atimeNs > mtimeNs ? boundTime(atimeNs) : mtime});
+export function setTimes(directory: number, name: Buffer, times: Times): void {
+	changeTimesAt(directory, name, boundTimes(times));
 }
 
 /** Owner, mode and extended attributes of `from`, of which a file of a lower layer is copied up. */
@@ -77,6 +86,11 @@ function setAttributes(target: Parameters<typeof setAttribute>[0], entry: TarEnt
 export function isOfOverlay(name: Buffer): boolean {
 	const text = name.toString('latin1');
 	return text.startsWith('trusted.overlay.') || text.startsWith('user.overlay.');
+}
+
+function boundTimes({mtimeNs, atimeNs}: Times): {readonly mtimeNs: bigint; readonly atimeNs: bigint} {
+	const mtime = boundTime(mtimeNs);
+	return {mtimeNs: mtime, atimeNs: atimeNs !== undefined && atimeNs > mtimeNs ? boundTime(atimeNs) : mtime};
 }
 
 function boundTime(timeNs: bigint): bigint {

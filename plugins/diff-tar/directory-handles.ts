@@ -22,6 +22,7 @@ export class DirectoryHandles implements Disposable {
 	readonly #rootPath: string;
 	readonly #open = new Map<string, number>();
 	readonly #onImplied: OnImplied;
+	#newest: string | undefined;
 
 	/** Rejects with NOT_FOUND, FAILED_PRECONDITION where `root` is no directory. */
 	constructor(root: string, onImplied: OnImplied) {
@@ -127,6 +128,7 @@ export class DirectoryHandles implements Disposable {
 
 	#keep(path: string, fd: number): number {
 		this.#open.set(path, fd);
+		this.#newest = path;
 		for (const [oldest, old] of this.#open) {
 			if (this.#open.size <= handlesMax) {
 				break;
@@ -138,8 +140,12 @@ export class DirectoryHandles implements Disposable {
 	}
 
 	#refresh(path: string, fd: number): number {
-		this.#open.delete(path);
-		this.#open.set(path, fd);
+		// Archives go through a directory entry by entry: most often it is the last already.
+		if (path !== this.#newest) {
+			this.#open.delete(path);
+			this.#open.set(path, fd);
+			this.#newest = path;
+		}
 		return fd;
 	}
 }

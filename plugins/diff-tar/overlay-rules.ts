@@ -50,8 +50,7 @@ export class OverlayRules implements TreeRules {
 	}
 
 	made(directory: string, base: string, isDirectory: boolean): void {
-		const path = joinPath(directory, base);
-		if (this.#whiteouts.delete(path) && isDirectory) {
+		if (this.#whiteouts.size > 0 && this.#whiteouts.delete(joinPath(directory, base)) && isDirectory) {
 			const {handles, opaque} = this.#options;
 			setAttribute({directory: handles.make(directory), name: toBytes(base)}, opaque, Buffer.from('y'));
 		}

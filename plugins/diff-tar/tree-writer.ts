@@ -4,7 +4,7 @@ import {makeDirectoryAt, makeLinkAt, makeNodeAt, makeSymlinkAt, openAt} from '..
 import {statusAt} from '../../lib/sys/file-status.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
 import type {TarEntry, TarSink} from '../../lib/tar/tar-entry.ts';
-import {describeNamed, describeOpen, setTimes} from './attributes.ts';
+import {describeNamed, describeOpen, setTimes, setTimesOpen} from './attributes.ts';
 import {directoryFlags, type DirectoryHandles} from './directory-handles.ts';
 import {entryPath, joinPath, show, splitPath, toBytes} from './entry-path.ts';
 import {removeTreeAt} from './remove-tree.ts';
@@ -19,8 +19,6 @@ interface DirectoryTimes {
 interface OpenFile {
 	readonly fd: number;
 	readonly entry: TarEntry;
-	readonly parent: string;
-	readonly name: Buffer;
 }
 
 export interface TreeWriterOptions {
@@ -83,9 +81,10 @@ export class TreeWriter implements TarSink, Disposable {
 			ftruncateSync(file.fd, file.entry.size);
 		}
 		describeOpen(file.fd, file.entry);
+		// Last of all: writing changes it.
+		setTimesOpen(file.fd, file.entry);
 		this.#file = undefined;
 		closeSync(file.fd);
-		setTimes(this.#options.handles.make(file.parent), file.name, file.entry);
 	}
 
 	keepTime(path: string, mtimeNs: bigint): void {
@@ -119,7 +118,7 @@ export class TreeWriter implements TarSink, Disposable {
 			}
 			case 'file': {
 				const fd = this.#replacing(parent, name, directory => openAt(directory, name, {flags: fileFlags, mode: 0o600}));
-				this.#file = {fd, entry, parent, name};
+				this.#file = {fd, entry};
 				break;
 			}
 			case 'symlink': {

@@ -20,6 +20,7 @@ interface Options {
 
 const FRUITLESS_ATTEMPTS = 3;
 const LOCK_POLL_MS = 100;
+const PROGRESS_MS = 100;
 
 /**
  * Brings a blob into the store, unless it is there. Goes on where an earlier attempt stopped. Rejects with FAILED_PRECONDITION when the bytes are not those
@@ -107,6 +108,7 @@ async function copy(job: Job, {descriptor, writer, options: {open, parents = [],
 	const name = refKey(descriptor);
 	const {size, digest} = descriptor;
 	let fruitless = 0;
+	let toldAt = Number.NEGATIVE_INFINITY;
 	for (let answers = 0; ; answers++) {
 		const before = writer.status().offset;
 		if (before === size && (size > 0 || answers > 0)) {
@@ -118,7 +120,11 @@ async function copy(job: Job, {descriptor, writer, options: {open, parents = [],
 					throw new KeelsonError('FAILED_PRECONDITION', `${digest} has more than the ${size} bytes that its descriptor says`);
 				}
 				await writer.write(chunk);
-				job.report('downloading', name, {parents, total: size, descriptor, progress: writer.status().offset});
+				// A message for each piece of the network would cost more than the piece.
+				if (performance.now() - toldAt >= PROGRESS_MS) {
+					toldAt = performance.now();
+					job.report('downloading', name, {parents, total: size, descriptor, progress: writer.status().offset});
+				}
 			}
 			if (writer.status().offset < size) {
 				throw new KeelsonError('UNAVAILABLE', `${digest} ended after ${writer.status().offset} of ${size} bytes`);
