@@ -69,6 +69,8 @@ export class HttpClient implements AsyncDisposable {
 				method,
 				headers: {'user-agent': this.#options.userAgent, ...headers},
 				body: body ?? null,
+				// Undici would close the connection after each HEAD, for servers that send a body all the same; those fail once, and are asked again.
+				reset: false,
 				dispatcher: this.#agents.get(url, trust),
 				headersTimeout: Math.min(HEADERS_TIMEOUT_MS, this.#options.stallTimeoutMs * 2),
 				bodyTimeout: this.#options.stallTimeoutMs,

@@ -42,6 +42,9 @@ export async function pull(job: Job, source: RegistryEnd, destination: StoreEnd)
 	}
 	const image = await saveImage(job, {name: destination.name === '' ? reference : destination.name, labels: destination.labels ?? {}, target});
 	job.report('saved', image.name, {descriptor: image.target});
+	for (const notice of repository.notices?.() ?? []) {
+		job.report(notice);
+	}
 	job.report(`Completed pull from ${place}`);
 	return [image];
 }
