@@ -4,9 +4,7 @@ import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import {CheckpointOptions, Options} from '../../api/gen/types/runc/options/oci.ts';
-import type {CreateTaskRequest} from '../../api/gen/services/tasks/v1/tasks.ts';
 import {Status} from '../../api/gen/types/task/task.ts';
-import {connect, type Client} from '../../client/index.ts';
 import {Lease} from '../../client/lease.ts';
 import {makeFifo} from '../../lib/sys/file-system.ts';
 import {containerd} from '../helpers/containerd-program.ts';
@@ -15,6 +13,7 @@ import type {Ctr} from '../helpers/ctr.ts';
 import {Daemon} from '../helpers/daemon.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {FifoReader} from '../helpers/fifo-reader.ts';
+import {clientOf, createContainer, createTask, remove} from '../helpers/task-client.ts';
 import {until} from '../helpers/until.ts';
 
 const folder = await criuFolder();
@@ -25,13 +24,6 @@ const scenario = endToEnd('checkpoint', {daemon: {searchFirst: [folder.path]}});
 const counting = ['sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i; echo $i >/dev/count; sleep 0.05; done'];
 
 const count = async (ctr: Ctr, id: string, exec: string): Promise<number> => Number(await ctr.prints('tasks', 'exec', '--exec-id', exec, id, 'cat', '/dev/count'));
-
-async function remove(ctr: Ctr, ...ids: readonly string[]): Promise<void> {
-	for (const id of ids) {
-		await ctr.run('tasks', 'rm', '--force', id);
-		await ctr.ok('containers', 'rm', id);
-	}
-}
 
 /** A FIFO, and who reads it. */
 function outputAt(at: string): FifoReader {
@@ -45,20 +37,12 @@ function isCounting(text: string): boolean {
 	return numbers.every((number, at) => at === 0 || number === (numbers[at - 1] ?? 0) + 1);
 }
 
-/** Makes a task of a container that the client has created, as `ctr` does, but with what else the request is to say. */
-async function createTask(client: Client, id: string, request: Partial<CreateTaskRequest>): Promise<void> {
-	const {container} = await client.services.containers.get({id});
-	const {mounts} = await client.services.snapshots.mounts({snapshotter: container?.snapshotter ?? '', key: container?.snapshotKey ?? ''});
-	await client.services.tasks.create({containerId: id, rootfs: mounts, ...request});
-}
-
 /** Paths that no other attempt has used. */
 function placesIn(daemon: Daemon): (name: string) => string {
 	const attempt = randomBytes(4).toString('hex');
 	return name => path.join(daemon.scratch, `${attempt}-${name}`);
 }
 
-const clientOf = (daemon: Daemon, ctr: Ctr): Client => connect(daemon.places.address, {namespace: ctr.namespace});
 const checkpointOptions = (options: Partial<CheckpointOptions>) => ({
 	typeUrl: 'containerd.runc.v1.CheckpointOptions', value: CheckpointOptions.encode(CheckpointOptions.fromPartial(options)).finish(),
 });
@@ -191,4 +175,36 @@ scenario('a checkpoint of containerd\'s goes on here', async ({t, ctr, images, d
 	await until('it to go on', () => after.read().split('\n').length > 3);
 	t.true(isCounting(text + after.read()), `${text}${after.read()}`);
 	await remove(ctr, 'moved');
+}, {only: 'keelson', until: '1.6'});
+
+// With a network of its own, ours is pinned and stays outside of the image: nobody else has that path.
+scenario('a checkpoint of ours goes on in containerd where all was copied', async ({t, ctr, images, daemon}) => {
+	using client = clientOf(daemon, ctr);
+	using before = outputAt(path.join(daemon.scratch, 'ours'));
+	const imagePath = path.join(daemon.scratch, 'for-containerd');
+	await createContainer(client, ctr, images.busybox, {id: 'moved', args: counting, flags: ['--net-host'], change: spec => {
+		spec.annotations = {...spec.annotations, 'io.keelson.stdio': 'copied'};
+	}});
+	await createTask(client, 'moved', {stdout: before.path, stderr: before.path});
+	await client.services.tasks.start({containerId: 'moved'});
+	await until('it to count', () => before.read().split('\n').length > 3);
+	await client.services.tasks.checkpoint({containerId: 'moved', options: checkpointOptions({imagePath, exit: true})});
+	await client.services.tasks.wait({containerId: 'moved'});
+	await until('the rest', () => {
+		before.read();
+		return before.isAtEnd;
+	});
+	await remove(ctr, 'moved');
+
+	await using peer = await Daemon.start(containerd('1.6'), {searchFirst: [folder.path]});
+	const theirs = peer.ctr('1.6', ctr.namespace);
+	await theirs.ok('images', 'pull', '--plain-http', images.busybox);
+	using theirClient = clientOf(peer, theirs);
+	using after = outputAt(path.join(peer.scratch, 'after'));
+	await createContainer(theirClient, theirs, images.busybox, {id: 'moved', args: counting, flags: ['--net-host']});
+	await createTask(theirClient, 'moved', {stdout: after.path, stderr: after.path, ...restoreFrom(imagePath)});
+	await theirClient.services.tasks.start({containerId: 'moved'});
+	await until('it to go on', () => after.read().split('\n').length > 3);
+	t.true(isCounting(before.text + after.text), `${before.text}${after.text}`);
+	await remove(theirs, 'moved');
 }, {only: 'keelson', until: '1.6'});
