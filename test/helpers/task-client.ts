@@ -1,7 +1,12 @@
+import {randomBytes} from 'node:crypto';
+import path from 'node:path';
 import type {CreateTaskRequest} from '../../api/gen/services/tasks/v1/tasks.ts';
+import {Options} from '../../api/gen/types/runc/options/oci.ts';
 import {connect, type Client} from '../../client/index.ts';
+import {makeFifo} from '../../lib/sys/file-system.ts';
 import type {Ctr} from './ctr.ts';
 import type {Daemon} from './daemon.ts';
+import {FifoReader} from './fifo-reader.ts';
 
 /** The typed client in the namespace of a `ctr`, for what that has no words for. */
 export function clientOf(daemon: Daemon, ctr: Ctr): Client {
@@ -15,12 +20,12 @@ export interface SpecParts {
 		user: {uid: number; gid: number};
 	};
 	root: {path: string; readonly?: boolean};
-	mounts: object[];
+	mounts: Array<{destination: string} & Record<string, unknown>>;
 	hooks?: Record<string, object[]>;
 	annotations?: Record<string, string>;
 	linux: {
 		namespaces: Array<{type: string; path?: string}>;
-		maskedPaths?: string[]; readonlyPaths?: string[]; sysctl?: Record<string, string>; seccomp?: object; devices?: object[];
+		uidMappings?: object[]; gidMappings?: object[]; maskedPaths?: string[]; readonlyPaths?: string[]; sysctl?: Record<string, string>; seccomp?: object; devices?: object[];
 		resources?: {devices?: object[]; pids?: {limit: number}; memory?: object};
 	};
 }
@@ -52,11 +57,26 @@ export async function createTask(client: Client, id: string, request: Partial<Cr
 	return pid;
 }
 
-/** Starts a container's task and lets it run to its end: what it printed, and its exit status. */
-export async function runTask(ctr: Ctr, id: string): Promise<{readonly stdout: string; readonly stderr: string; readonly code: number | undefined}> {
-	const outcome = await ctr.run('tasks', 'start', id);
-	await ctr.run('tasks', 'rm', id);
-	return outcome;
+/** Runs a container's program to its end and deletes its task: what it printed on both streams, and its exit status. */
+export async function runTask(client: Client, daemon: Daemon, id: string, request: Partial<CreateTaskRequest> = {}): Promise<{readonly text: string; readonly code: number}> {
+	const fifo = path.join(daemon.scratch, `fifo-${randomBytes(4).toString('hex')}`);
+	makeFifo(fifo, 0o600);
+	using reader = new FifoReader(fifo);
+	const {tasks} = client.services;
+	await createTask(client, id, {stdout: fifo, stderr: fifo, ...request});
+	await tasks.start({containerId: id});
+	const {exitStatus} = await tasks.wait({containerId: id});
+	let text = '';
+	await reader.toEnd(chunk => {
+		text += chunk.toString();
+	});
+	await tasks.delete({containerId: id});
+	return {text, code: exitStatus};
+}
+
+/** Options that choose the binary of an OCI runtime. */
+export function byRuntime(binaryName: string): Pick<CreateTaskRequest, 'options'> {
+	return {options: {typeUrl: 'containerd.runc.v1.Options', value: Options.encode(Options.fromPartial({binaryName})).finish()}};
 }
 
 export async function remove(ctr: Ctr, ...ids: readonly string[]): Promise<void> {
