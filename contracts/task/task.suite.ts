@@ -19,6 +19,8 @@ export interface TaskStage extends AsyncDisposable {
 }
 
 export interface SpecChange {
+	/** Of the OCI spec (runtime-spec config.md, POSIX-platform Hooks). */
+	readonly hooks?: object;
 	readonly terminal?: boolean;
 	readonly sharesPids?: boolean;
 	readonly record?: Partial<ContainerRecord>;

@@ -215,3 +215,28 @@ test('a shim that is to have a cgroup of its own is alone in it', async t => {
 	t.regex(await readFile(`/proc/${one}/cgroup`, 'utf8'), /:pids:\/keelson-shim-test\n/);
 	t.deepEqual(JSON.parse(await readFile(path.join(stage.bundle(first), 'options.json'), 'utf8')), {binary_name: 'runc', shim_cgroup: '/keelson-shim-test'});
 });
+
+test('a container that has ended leaves the runtime at once, but with hooks for that when its task is deleted', async t => {
+	await using stage = await ShimStage.open();
+	const tasks = stage.manager.tasks(stage.namespace);
+	const states = async (): Promise<string[]> => readdir(path.join(stage.directory, 'runc', stage.namespace));
+	const plain = await running(stage, ['/bin/true']);
+	await tasks.wait(init(plain));
+	await until('the runtime to forget it', async () => !(await states()).includes(plain));
+	t.like(await tasks.get(init(plain)), {status: 'stopped', exitStatus: 0});
+	t.is((await tasks.delete(plain)).exitStatus, 0);
+
+	const told = path.join(stage.directory, 'poststop');
+	const hooked = await stage.container(['/bin/true'], {hooks: {poststop: [{path: '/bin/sh', args: ['sh', '-c', `cat > ${told}`]}]}});
+	await tasks.create({...none, containerId: hooked});
+	await tasks.start(init(hooked));
+	await tasks.wait(init(hooked));
+	const later = await running(stage, ['/bin/true']);
+	await tasks.wait(init(later));
+	await until('the runtime to forget the one that came later', async () => !(await states()).includes(later));
+	t.true((await states()).includes(hooked));
+	await t.throwsAsync(readFile(told), {code: 'ENOENT'});
+	await tasks.delete(hooked);
+	t.like(JSON.parse(await readFile(told, 'utf8')), {id: hooked, status: 'stopped'});
+	await tasks.delete(later);
+});

@@ -131,12 +131,12 @@ export class ShimStage implements TaskStage {
 		return server;
 	}
 
-	async container(args: readonly string[], {terminal = false, sharesPids = false, record = {}}: SpecChange = {}): Promise<string> {
+	async container(args: readonly string[], {terminal = false, sharesPids = false, hooks, record = {}}: SpecChange = {}): Promise<string> {
 		this.#count++;
 		const id = `c${this.#count}`;
 		const rootfs = path.join(this.directory, `rootfs-${id}`);
 		await run('cp', ['-a', this.#rootfs, rootfs]);
-		const spec = specOf(args, {rootfs, terminal, sharesPids, cgroup: `/${this.namespace}/${id}`});
+		const spec = {...specOf(args, {rootfs, terminal, sharesPids, cgroup: `/${this.namespace}/${id}`}), ...(hooks === undefined ? {} : {hooks})};
 		this.#containers.set(id, {
 			id, labels: {}, image: '', snapshotter: '', snapshotKey: '', extensions: {}, sandbox: '',
 			runtime: {name: this.#options.runtime ?? 'io.containerd.runc.v2', ...(this.#options.options === undefined ? {} : {options: this.#options.options})},

@@ -53,6 +53,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 			options,
 		}, {timeoutMs: world.deadlines.call});
 		task.pid = pid;
+		task.stdio = {terminal, stdin, stdout, stderr};
 	} catch (error) {
 		await world.cleanUpShim(task);
 		throw prefixed('failed to create shim task', error);

@@ -180,6 +180,10 @@ export class NamespaceTasks implements Tasks {
 		const unknown: ProcessInfo = {
 			containerId: task.id, execId, pid: task.pid, status: 'unknown', stdin: '', stdout: '', stderr: '', terminal: false, exitStatus: 0,
 		};
+		if (execId === '' && task.exit !== undefined && task.stdio !== undefined) {
+			// Nothing of it changes any more: the shim need not be asked.
+			return {...unknown, ...task.stdio, ...task.exit, pid: task.pid, status: 'stopped'};
+		}
 		if (task.shim === undefined) {
 			return unknown;
 		}

@@ -1,5 +1,5 @@
 import type {NetworkRequest} from '../../../contracts/network/network.ts';
-import type {ProcessExit} from '../../../contracts/task/task.ts';
+import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 import type {Bundle} from './bundle.ts';
 import type {LogPipe} from './log-pipe.ts';
 import type {RunningShim} from './running-shim.ts';
@@ -11,6 +11,8 @@ export class Task {
 	/** Undefined while its shim is being looked for, or when it does not answer. */
 	shim: RunningShim | undefined;
 	pid = 0;
+	/** As init was created with; undefined while nobody has said so since this daemon began. */
+	stdio: Stdio | undefined;
 	logPipe: LogPipe | undefined;
 	/** Set once it is being taken away, by a client or because its shim is gone; resolves when nothing is left. */
 	leaving: Promise<void> | undefined;

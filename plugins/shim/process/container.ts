@@ -40,6 +40,8 @@ export interface ContainerSetup {
 	/** An image to restore from at start; empty: none. */
 	readonly checkpoint: string;
 	readonly stdioMode: StdioMode;
+	/** Hooks run when the container is deleted: that is then left to whoever deletes the task. */
+	readonly hasPoststopHooks: boolean;
 	/** Its processes are all in a pid namespace that dies with init. */
 	readonly hasOwnPidNamespace: boolean;
 }
@@ -59,6 +61,7 @@ export class ShimContainer {
 	readonly #place: ContainerPlace;
 	readonly #drops: DropCount;
 	#oom: OomWatch | undefined;
+	#removed: Promise<void> | undefined;
 
 	constructor(setup: ContainerSetup, runtime: OciRuntime, place: ContainerPlace) {
 		this.setup = setup;
@@ -116,6 +119,17 @@ export class ShimContainer {
 		const work = execId === '' ? this.#startInit() : this.#startExec(process);
 		process.settled = work.catch(() => undefined);
 		return work;
+	}
+
+	/** Takes the container from the runtime, once; after a failure the next call tries again. Somebody may have done so behind our back. */
+	async removeFromRuntime({force = false}: {readonly force?: boolean} = {}): Promise<void> {
+		this.#removed ??= this.runtime.delete(this.id, {force}).catch((error: unknown) => {
+			if (!isKeelsonError(error, 'NOT_FOUND')) {
+				this.#removed = undefined;
+				throw error;
+			}
+		});
+		await this.#removed;
 	}
 
 	async addExec(execId: string, stdio: Stdio, spec: Uint8Array): Promise<void> {
@@ -258,6 +272,10 @@ export class ShimContainer {
 		process.end({pid, exitStatus, exitedAt});
 		const told = process === this.init ? () => recordTold(this.setup.bundle) : undefined;
 		this.#place.publish('containerd.events.TaskExit', {containerId: this.id, id: process.execId || this.id, pid, exitStatus, exitedAt}, told);
+		if (process === this.init && !this.setup.hasPoststopHooks) {
+			// Now, and not when the task is deleted: the client reads and looks meanwhile. What fails is told to whoever deletes.
+			void this.changes.run(async () => this.removeFromRuntime()).catch(() => undefined);
+		}
 		await finished;
 	}
 

@@ -1,4 +1,4 @@
-import {setTimeout as sleep} from 'node:timers/promises';
+import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {EventsDefinition} from '../../../api/gen/services/ttrpc/events/v1/events.ts';
 import type {EventValues} from '../../../contracts/event/event.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
@@ -78,6 +78,8 @@ export class EventPublisher implements AsyncDisposable {
 	}
 
 	async #sendAll(): Promise<void> {
+		// The call in which it happened is answered first: its caller waits.
+		await setImmediate();
 		let retryMs = retryMinMs;
 		while (this.#queue.length > 0 && !this.#closing.signal.aborted) {
 			const [first] = this.#queue as [Queued, ...Queued[]];

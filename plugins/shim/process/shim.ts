@@ -157,7 +157,10 @@ export class Shim {
 			mkdirSync(target, {recursive: true, mode: 0o711});
 			await performMounts(rootfs, target);
 		}
-		const setup = {id, bundle, stdio, options, checkpoint, stdioMode: stdioModeOf(spec, stdioDefault), hasOwnPidNamespace: hasOwnPidNamespace(spec)};
+		const setup = {
+			id, bundle, stdio, options, checkpoint, stdioMode: stdioModeOf(spec, stdioDefault), hasOwnPidNamespace: hasOwnPidNamespace(spec),
+			hasPoststopHooks: (spec.hooks?.poststop?.length ?? 0) > 0,
+		};
 		const container = new ShimContainer(setup, runtime, this.#place);
 		try {
 			return await container.create(pid => {
@@ -172,17 +175,12 @@ export class Shim {
 	}
 
 	async #deleteContainer(container: ShimContainer): Promise<ProcessExit> {
-		const {id, init, runtime, setup: {bundle}} = container;
+		const {id, init, setup: {bundle}} = container;
 		if (init.status !== 'stopped' && init.status !== 'created') {
 			throw new KeelsonError('FAILED_PRECONDITION', `cannot delete a ${init.status} process: container ${id}`);
 		}
 		// A created one is killed by it.
-		await runtime.delete(id, {force: init.status === 'created'}).catch((error: unknown) => {
-			// Somebody has done so behind our back.
-			if (!(error instanceof KeelsonError && error.code === 'NOT_FOUND')) {
-				throw error;
-			}
-		});
+		await container.removeFromRuntime({force: init.status === 'created'});
 		if (init.pid === 0) {
 			init.end(neverStarted());
 		}
@@ -228,6 +226,7 @@ export async function unmountBelow(directory: string): Promise<void> {
 
 interface Spec {
 	readonly annotations?: Readonly<Record<string, string>>;
+	readonly hooks?: {readonly poststop?: readonly unknown[]};
 	readonly linux?: {readonly namespaces?: readonly {readonly type?: string; readonly path?: string}[]};
 }
 
