@@ -4,11 +4,14 @@ import type {Output} from './output.ts';
 
 const REDRAW_MS = 80;
 const BAR_WIDTH = 24;
+/** What a registry wants to have told: how many requests are left, and warnings. */
+const NOTICE = /^[^ ]+ (?:allows \d+ of \d+ requests|warns: )/;
 
 /** Shows how a pull goes: a line for each layer, redrawn on a terminal; a line for each change on a pipe; a document for each message as JSON. */
 export class PullProgress implements Disposable {
 	readonly #output: Output;
 	readonly #parts = new Map<string, TransferProgress>();
+	readonly #notices: string[] = [];
 	#drawnLines = 0;
 	#timer: NodeJS.Timeout | undefined;
 
@@ -21,6 +24,9 @@ export class PullProgress implements Disposable {
 			this.#output.json(progress);
 			return;
 		}
+		if (NOTICE.test(progress.event) && progress.name === '') {
+			this.#notices.push(progress.event);
+		}
 		if (!progress.name.startsWith('layer-')) {
 			return;
 		}
@@ -31,6 +37,11 @@ export class PullProgress implements Disposable {
 		} else if (before?.event !== progress.event) {
 			this.#output.line(`${layerOf(progress)}\t${progress.event}`);
 		}
+	}
+
+	/** What registries want to have told. */
+	get notices(): readonly string[] {
+		return this.#notices;
 	}
 
 	/** Draws what came last and was not drawn yet. */

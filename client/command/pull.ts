@@ -30,6 +30,9 @@ Options:
 			...(values.snapshotter === undefined ? {} : {snapshotter: values.snapshotter}),
 		});
 		progress[Symbol.dispose]();
+		for (const notice of progress.notices) {
+			process.stderr.write(`keelson: ${notice}\n`);
+		}
 		const {name, target: {digest, mediaType}} = image;
 		if (output.isJson) {
 			output.json({name, digest, mediaType});

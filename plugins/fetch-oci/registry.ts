@@ -4,7 +4,7 @@ import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import {isDigest, parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import {formatReference, parseReference, type Reference} from '../../contracts/oci/reference.ts';
-import {KeelsonError} from '../../kernel/errors.ts';
+import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
 import type {CredentialSource} from './credentials.ts';
 import {hostsFor, type HostsRule} from './hosts.ts';
 import {discard, headerOf, type HttpClient, type HttpResponse} from './http-client.ts';
@@ -68,13 +68,22 @@ export class OciRegistry implements Registry {
 async function descriptorOf(session: Session, reference: Reference): Promise<Descriptor> {
 	const path = `manifests/${reference.digest ?? reference.tag ?? 'latest'}`;
 	const headers = {accept: manifestAccept};
-	const {response} = await session.ask({method: 'HEAD', path, headers}, 'resolve');
-	await discard(response);
-	const size = Number.parseInt(headerOf(response, 'content-length'), 10);
-	const digest = reference.digest ?? digestIn(response);
-	const mediaType = mediaTypeIn(response);
-	if (digest !== undefined && size > 0 && mediaType !== '') {
-		return {mediaType, digest, size};
+	// Some registries know no HEAD (405).
+	const head = await session.ask({method: 'HEAD', path, headers}, 'resolve').catch((error: unknown) => {
+		if (!isKeelsonError(error, 'UNKNOWN')) {
+			throw error;
+		}
+		return undefined;
+	});
+	if (head !== undefined) {
+		const {response} = head;
+		await discard(response);
+		const size = Number.parseInt(headerOf(response, 'content-length'), 10);
+		const digest = reference.digest ?? digestIn(response);
+		const mediaType = mediaTypeIn(response);
+		if (digest !== undefined && size > 0 && mediaType !== '') {
+			return {mediaType, digest, size};
+		}
 	}
 	const {response: whole} = await session.ask({method: 'GET', path, headers}, 'resolve');
 	const bytes = await readBytes(whole.body, {limit: MANIFEST_BYTES_MAX, what: `manifest ${formatReference(reference)}`});

@@ -51,8 +51,10 @@ export class Session {
 		const {options, credentials: sources} = parts;
 		this.#authorizer = new Authorizer({...parts, async identify(host, signal) {
 			const own = await options.credentials?.(host.base.host, signal);
-			const credentials = own ?? await firstOf(sources, host, signal);
-			return credentials === undefined ? undefined : {credentials, isOwn: own !== undefined};
+			// Clients answer with nothing at all where they were told nothing.
+			const isOwn = own !== undefined && (own.username !== '' || own.secret !== '' || own.header !== undefined);
+			const credentials = isOwn ? own : await firstOf(sources, host, signal);
+			return credentials === undefined ? undefined : {credentials, isOwn};
 		}});
 	}
 

@@ -79,3 +79,16 @@ test('a registry that answers before it has read all does not hold us up', async
 	}
 	t.pass();
 });
+
+test('a registry that knows no HEAD is asked for the manifest itself', async t => {
+	await using stub = await HttpStub.start((request, response) => {
+		if (request.method === 'HEAD') {
+			response.writeHead(405).end();
+		} else {
+			response.writeHead(200, {'content-type': manifest.mediaType}).end('{}');
+		}
+	});
+	await using registry = client();
+	await using repository = await registry.resolve(`${stub.host}/a:1`);
+	t.deepEqual(repository.descriptor, manifest);
+});

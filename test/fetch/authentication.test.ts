@@ -90,6 +90,19 @@ test('scopes that the registry asks for are asked of its token server, beside ou
 	t.deepEqual(mergeScopes(['repository:b:push', 'repository:a:pull repository:b:pull,push', '', 'nonsense']), ['repository:a:pull', 'repository:b:pull,push']);
 });
 
+test('a client that answers with nothing is nobody, and what lies in files is asked', async t => {
+	await using stub = await guarded({accepts: one => one === 'Bearer yes', challenge: host => `Bearer realm="http://${host}/token"`, token: giving({token: 'yes'})});
+	const nothing = {credentials: async () => ({username: '', secret: ''})};
+	await using client = clientOf();
+	await using first = await client.resolve(`${stub.host}/a:1`, nothing);
+	t.is(first.descriptor.digest, digest);
+	t.is(stub.asked.find(({url}) => url.startsWith('/token'))?.authorization, undefined);
+	await using filed = clientOf({credentials: [me.credentials]});
+	await using second = await filed.resolve(`${stub.host}/a:1`, nothing);
+	t.is(second.descriptor.digest, digest);
+	t.is(stub.asked.findLast(({url}) => url.startsWith('/token'))?.authorization, basic);
+});
+
 test('a whole header that a client gives is sent as it is', async t => {
 	await using stub = await guarded({accepts: one => one === 'Bearer mine', challenge: host => `Bearer realm="http://${host}/token"`});
 	await using client = clientOf();

@@ -25,14 +25,16 @@ export class TokenServer implements AsyncDisposable {
 		const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
 			const form = request.method === 'POST' ? new URLSearchParams(Buffer.concat(await request.toArray() as Buffer[]).toString()) : new URL(request.url ?? '', 'http://x').searchParams;
 			const [, encoded] = /^Basic (.+)$/.exec(request.headers.authorization ?? '') ?? [];
-			const secret = form.get('refresh_token') ?? (encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString());
+			const password = form.get('grant_type') === 'password' ? `${form.get('username')}:${form.get('password')}` : undefined;
+			const secret = form.get('refresh_token') ?? password ?? (encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString());
 			const account = accounts.find(one => one.secret === secret);
 			if (secret !== undefined && account === undefined) {
 				response.writeHead(401).end();
 				return;
 			}
 			const scopes = form.getAll('scope').flatMap(one => one.split(' '));
-			response.writeHead(200, {'content-type': 'application/json'}).end(JSON.stringify({token: tokenFor(signer, scopes, account?.rights ?? anonymous), expires_in: 60}));
+			const token = tokenFor(signer, scopes, account?.rights ?? anonymous);
+			response.writeHead(200, {'content-type': 'application/json'}).end(JSON.stringify({token, access_token: token, expires_in: 60}));
 		};
 		return new TokenServer(await HttpStub.start((request, response) => {
 			void answer(request, response);
