@@ -1,4 +1,4 @@
-/** Tasks: containers in shims, which outlive the daemon. */
+/** Tasks, containers in shims which outlive the daemon; and sandboxes, each a shim that containers share. */
 
 import path from 'node:path';
 import * as z from 'zod';
@@ -6,11 +6,17 @@ import {Differ} from '../../contracts/diff/diff.ts';
 import {EventBus} from '../../contracts/event/event.ts';
 import {Metadata} from '../../contracts/metadata/metadata.ts';
 import {Network, NetworkNamespaces} from '../../contracts/network/network.ts';
+import {SandboxController} from '../../contracts/sandbox/sandbox.ts';
 import {TaskManager} from '../../contracts/task/task.ts';
-import {all, definePlugin, one} from '../../kernel/index.ts';
+import {all, definePlugin, one, type DaemonFacts} from '../../kernel/index.ts';
 import {deadlinesFrom} from './manager/deadlines.ts';
 import {ShimTaskManager} from './manager/manager.ts';
 import {findShimScript, writeLauncher} from './manager/own-launcher.ts';
+import type {RuntimeSearch} from './manager/runtime-binary.ts';
+import {ShimSandboxController} from './manager/sandbox-controller.ts';
+import {SandboxShims} from './manager/sandbox-shims.ts';
+import {ShimProgram, type ShimEnvironment} from './manager/shim-program.ts';
+import {StartProtocols} from './manager/start-protocols.ts';
 import {bufferBytesDefault} from './protocol/stdio-mode.ts';
 
 /** The table [plugins."io.containerd.runtime.v2.task"]. */
@@ -28,33 +34,71 @@ const config = z.strictObject({
 	runtime_root: z.string().default('').describe('where OCI runtimes keep state, a directory a namespace; by default, runc/ in the daemon\'s state'),
 });
 
-export const plugin = definePlugin({
+const tasks = definePlugin({
 	id: 'io.containerd.runtime.v2.task',
 	provides: TaskManager,
-	requires: {metadata: one(Metadata), events: one(EventBus), namespaces: one(NetworkNamespaces), networks: all(Network), differs: all(Differ)},
+	requires: {
+		metadata: one(Metadata), events: one(EventBus), namespaces: one(NetworkNamespaces), networks: all(Network), differs: all(Differ), sandboxes: all(SandboxController),
+	},
 	config,
 	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, warm_spare: hasWarmSpare, shim, runtimes, runtime_root: runtimeRoot, stdio, stdio_buffer_bytes: stdioBufferBytes, differ}, services, root, state, daemon, lifetime, log}) {
-		const own = shim === ''
-			? await writeLauncher(path.join(root, '.bin'), {node: process.execPath, script: await findShimScript(), cache: process.env['NODE_COMPILE_CACHE'] ?? path.join(root, '.compile-cache')})
-			: shim;
-		const grpcAddress = textAt(daemon.config, 'grpc');
+		const own = shim === '' ? await launcherIn(root) : shim;
 		return lifetime.use(await ShimTaskManager.open({
 			...services, differ: services.differs.get(differ), log, containersPerShim, hasWarmSpare,
 			spareMs: spareSeconds * 1000,
 			place: {state, root},
 			deadlines: deadlinesFrom(daemon.config['timeouts']),
-			search: {own, overrides: runtimes, searchPath: [process.env['PATH'] ?? '', path.dirname(daemon.binary)].join(':')},
-			environment: {
-				grpcAddress,
-				ttrpcAddress: textAt(daemon.config, 'ttrpc') || (grpcAddress === '' ? '' : `${grpcAddress}.ttrpc`),
-				daemonBinary: daemon.binary,
-				runtimeRoot: runtimeRoot || path.join(daemon.state, 'runc'),
-				version: daemon.version, stdio, stdioBufferBytes,
-				debug: textAt(daemon.config, 'debug', 'level') === 'debug',
-			},
+			search: searchFor(daemon, own, runtimes),
+			environment: environmentOf(daemon, {runtimeRoot, stdio, stdioBufferBytes}),
 		}));
 	},
 });
+
+const sandboxes = definePlugin({
+	id: 'io.containerd.sandbox.controller.v1.shim',
+	provides: SandboxController,
+	requires: {},
+	config: z.strictObject({
+		shim: config.shape.shim, runtimes: config.shape.runtimes, runtime_root: config.shape.runtime_root, stdio: config.shape.stdio,
+		stdio_buffer_bytes: config.shape.stdio_buffer_bytes,
+	}),
+	async init({config: {shim, runtimes, runtime_root: runtimeRoot, stdio, stdio_buffer_bytes: stdioBufferBytes}, root, state, daemon, lifetime, log}) {
+		const own = shim === '' ? await launcherIn(root) : shim;
+		const environment = environmentOf(daemon, {runtimeRoot, stdio, stdioBufferBytes});
+		const protocols = new StartProtocols(own);
+		return new ShimSandboxController(lifetime.use(new SandboxShims({
+			place: {state, root},
+			search: searchFor(daemon, own, runtimes),
+			program: binary => new ShimProgram(binary, environment, protocols),
+			deadlines: deadlinesFrom(daemon.config['timeouts']),
+			log,
+		})));
+	},
+});
+
+export const plugin = [tasks, sandboxes];
+
+async function launcherIn(root: string): Promise<string> {
+	return writeLauncher(path.join(root, '.bin'), {
+		node: process.execPath, script: await findShimScript(), cache: process.env['NODE_COMPILE_CACHE'] ?? path.join(root, '.compile-cache'),
+	});
+}
+
+function searchFor(daemon: DaemonFacts, own: string, overrides: RuntimeSearch['overrides']): RuntimeSearch {
+	return {own, overrides, searchPath: [process.env['PATH'] ?? '', path.dirname(daemon.binary)].join(':')};
+}
+
+function environmentOf({config: facts, binary, state, version}: DaemonFacts, {runtimeRoot, stdio, stdioBufferBytes}: Pick<ShimEnvironment, 'runtimeRoot' | 'stdio' | 'stdioBufferBytes'>): ShimEnvironment {
+	const grpcAddress = textAt(facts, 'grpc');
+	return {
+		grpcAddress,
+		ttrpcAddress: textAt(facts, 'ttrpc') || (grpcAddress === '' ? '' : `${grpcAddress}.ttrpc`),
+		daemonBinary: binary,
+		runtimeRoot: runtimeRoot || path.join(state, 'runc'),
+		version, stdio, stdioBufferBytes,
+		debug: textAt(facts, 'debug', 'level') === 'debug',
+	};
+}
 
 function textAt(config: Readonly<Record<string, unknown>>, table: string, key = 'address'): string {
 	const value = (config[table] as Readonly<Record<string, unknown>> | undefined)?.[key];

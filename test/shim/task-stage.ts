@@ -1,7 +1,7 @@
 import {execFile} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {closeSync, constants, openSync, readSync} from 'node:fs';
-import {chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink} from 'node:fs/promises';
+import {chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, rmdir, symlink} from 'node:fs/promises';
 import {Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -96,7 +96,7 @@ export class ShimStage implements TaskStage {
 		const log = logTo(this.lines);
 		const root = path.join(this.directory, 'root', 'io.containerd.runtime.v2.task');
 		this.manager = await (this.#options.manager ?? ShimTaskManager).open({
-			differ: undefined,
+			differ: undefined, sandboxes: new Map(),
 			metadata: this.#metadata(), events: this.bus, log,
 			namespaces: await PinnedNamespaces.open(path.join(this.directory, 'netns')),
 			networks: this.#options.networks ?? new Map([['none', new NoNetwork()]]),
@@ -203,9 +203,10 @@ export class ShimStage implements TaskStage {
 		return (await ttrpcClientFor(version === 3 ? taskV3 : taskV2, client).connect({id: containerId})).shimPid;
 	}
 
-	/** A container's root file system, as it is on the host. */
-	rootfs(containerId: string): string {
-		return path.join(this.directory, `rootfs-${containerId}`);
+	async removeCgroups(name: string): Promise<void> {
+		for (const controller of await readdir('/sys/fs/cgroup')) {
+			await rmdir(`/sys/fs/cgroup/${controller}/${name}`).catch(() => undefined);
+		}
 	}
 
 	/** The pid of the shim that waits, once it answers. */

@@ -103,6 +103,15 @@ export class Bundle {
 		return readFile(path.join(this.path, 'shim-binary-path'), 'utf8').catch(() => undefined);
 	}
 
+	/** Kept with a container whose shim is that of a sandbox, which outlives it. */
+	async writeSandbox(sandboxId: string): Promise<void> {
+		await writeFile(path.join(this.path, 'sandbox'), sandboxId, {mode: 0o600});
+	}
+
+	async readSandbox(): Promise<string | undefined> {
+		return readFile(path.join(this.path, 'sandbox'), 'utf8').catch(() => undefined);
+	}
+
 	/** Whether it is still there. */
 	async exists(): Promise<boolean> {
 		return lstat(this.path).then(() => true, () => false);

@@ -39,7 +39,9 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	const network = await attachNetwork(world, {container, spec, specBytes, bundle, half}, signal);
 	const logPipe = half.use(await LogPipe.open(bundle.path, world.log.with({namespace, container: containerId})));
 	const task = new Task(bundle, network);
-	const shim = await acquireShim(world, bundle, binary, request, options, signal);
+	const shim = container.sandbox === ''
+		? await acquireShim(world, bundle, binary, request, options, signal)
+		: await borrowShim(world, metadata, bundle, {binary, sandboxId: container.sandbox, signal});
 	half.defer(async () => world.pool.release(shim, containerId));
 	task.shim = shim;
 	try {
@@ -97,6 +99,21 @@ async function acquireShim(
 	} catch (error) {
 		throw prefixed('failed to start shim', error);
 	}
+}
+
+// As in containerd: what runs the sandbox runs its containers, whatever their own records say of a runtime.
+async function borrowShim({pool, program, sandboxes}: TaskWorld, metadata: Metadata, bundle: Bundle, {binary, sandboxId, signal}: {
+	readonly binary: string; readonly sandboxId: string; readonly signal: AbortSignal;
+}): Promise<RunningShim> {
+	const {namespace} = bundle;
+	const {sandboxer} = await metadata.scope({namespace}).sandboxes.get(sandboxId);
+	const controller = sandboxes.get(sandboxer || 'shim');
+	if (controller === undefined) {
+		throw new KeelsonError('NOT_FOUND', `sandbox ${sandboxId} is run by ${sandboxer}: no such sandbox controller`);
+	}
+	const {address, version} = await controller.sandboxes(namespace).status(sandboxId, false, signal);
+	await bundle.writeSandbox(sandboxId);
+	return pool.adopt(program(binary), bundle, {address, version, protocol: 'ttrpc'}, {isShared: false, isBorrowed: true, signal});
 }
 
 // Our own does so itself; of the others only some, and those only when told in the way of their age.

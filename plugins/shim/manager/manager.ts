@@ -4,6 +4,7 @@ import type {EventBus} from '../../../contracts/event/event.ts';
 import type {Metadata} from '../../../contracts/metadata/metadata.ts';
 import type {Network, NetworkNamespaces} from '../../../contracts/network/network.ts';
 import type {Any} from '../../../contracts/oci/any.ts';
+import type {SandboxController} from '../../../contracts/sandbox/sandbox.ts';
 import type {TaskManager, Tasks} from '../../../contracts/task/task.ts';
 import type {Logger} from '../../../kernel/log.ts';
 import type {BundlePlace} from './bundle.ts';
@@ -18,7 +19,6 @@ import {StartProtocols} from './start-protocols.ts';
 import {TaskNetworks} from './task-networks.ts';
 import {TaskRegistry} from './task-registry.ts';
 import {TaskWorld} from './task-world.ts';
-import {recordToldExits} from './told-exits.ts';
 import {WarmSpare} from './warm-spare.ts';
 
 export interface ShimTaskManagerOptions {
@@ -28,8 +28,9 @@ export interface ShimTaskManagerOptions {
 	readonly networks: ReadonlyMap<string, Network>;
 	readonly differ: Differ | undefined;
 	readonly place: BundlePlace;
-	readonly environment: Omit<ShimEnvironment, 'hasWarmSpare'>;
+	readonly environment: ShimEnvironment;
 	readonly search: RuntimeSearch;
+	readonly sandboxes: ReadonlyMap<string, SandboxController>;
 	readonly deadlines: Deadlines;
 	readonly containersPerShim: number;
 	readonly spareMs: number;
@@ -44,19 +45,17 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	readonly #pool: ShimPool;
 	readonly #world: TaskWorld;
 	readonly #warm: WarmSpare | undefined;
-	readonly #closing = new AbortController();
 	/** Resolves when every task of an earlier daemon has been decided upon. */
 	#recovered: Promise<void> = Promise.resolve();
 
-	private constructor({metadata, events, namespaces, networks, differ, place, environment: given, search, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
+	private constructor({metadata, events, namespaces, networks, differ, place, environment, search, sandboxes, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
 		this.#metadata = metadata;
-		const {grpcAddress} = given;
-		const environment = {...given, hasWarmSpare};
+		const {grpcAddress} = environment;
 		const protocols = new StartProtocols(search.own);
 		this.#warm = hasWarmSpare && grpcAddress !== '' ? new WarmSpare({program: new ShimProgram(search.own, environment, protocols), grpcAddress, log}) : undefined;
 		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, warm: this.#warm, lost: shim => this.#lost(shim)});
 		this.#world = new TaskWorld({
-			place, events, differ, search, deadlines, log,
+			place, events, differ, search, sandboxes, deadlines, log,
 			registry: new TaskRegistry(),
 			pool: this.#pool,
 			networks: new TaskNetworks(namespaces, networks, log),
@@ -69,7 +68,6 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 		const manager = new ShimTaskManager(options);
 		const {done} = await recoverTasks(manager.#world);
 		manager.#recovered = done;
-		void recordToldExits(options.events, options.place, manager.#closing.signal);
 		return manager;
 	}
 
@@ -92,7 +90,6 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 
 	/** Lets go of shims; those with containers go on. */
 	async [Symbol.asyncDispose](): Promise<void> {
-		this.#closing.abort();
 		await this.#pool[Symbol.asyncDispose]();
 		await this.#warm?.[Symbol.asyncDispose]();
 		for (const {logPipe} of this.#world.registry.all()) {
@@ -100,9 +97,15 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 		}
 	}
 
+	// Its containers have lost their parent: nobody can say how they end.
 	#lost(shim: RunningShim): void {
-		this.#world.succession.of(shim).catch((error: unknown) => {
-			this.#world.log.error('containers of a shim that is gone stay unknown', {namespace: shim.namespace, containers: [...shim.containers], error});
-		});
+		for (const id of shim.containers) {
+			const task = this.#world.registry.list(shim.namespace).find(one => one.id === id);
+			if (task !== undefined && task.leaving === undefined) {
+				this.#world.bury(task).catch((error: unknown) => {
+					this.#world.log.error('a task without a shim could not be taken away', {namespace: shim.namespace, container: id, error});
+				});
+			}
+		}
 	}
 }

@@ -1,3 +1,4 @@
+import {SandboxDefinition} from '../../../api/gen/runtime/sandbox/v1/sandbox.ts';
 import type {TaskDefinition} from '../../../api/gen/runtime/task/v3/shim.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {connectTtrpc, type TtrpcClient} from '../../../lib/ttrpc/client.ts';
@@ -7,6 +8,7 @@ import type {ShimAddress} from './bundle.ts';
 import type {ShimProgram} from './shim-program.ts';
 
 export type TaskClient = TypedClient<TaskDefinition>;
+export type SandboxClient = TypedClient<SandboxDefinition>;
 
 /** A shim that serves, and our connection to it. */
 export class RunningShim implements AsyncDisposable {
@@ -20,6 +22,8 @@ export class RunningShim implements AsyncDisposable {
 	/** Ids of the containers in it. */
 	readonly containers = new Set<string>();
 	readonly task: TaskClient;
+	/** Where the shim has such a service. */
+	readonly sandbox: SandboxClient;
 	readonly #client: TtrpcClient;
 
 	private constructor(client: TtrpcClient, facts: ShimFacts) {
@@ -30,6 +34,7 @@ export class RunningShim implements AsyncDisposable {
 		this.#client = client;
 		this.closed = client.closed;
 		this.task = ttrpcClientFor(facts.address.version === 3 ? taskV3 : taskV2, client);
+		this.sandbox = ttrpcClientFor(SandboxDefinition, client);
 	}
 
 	/** Rejects with NOT_FOUND or UNAVAILABLE when nobody answers there, DEADLINE_EXCEEDED or CANCELLED by the signal. */

@@ -1,12 +1,11 @@
 import type {Any} from '../../../contracts/oci/any.ts';
 import type {Logger} from '../../../kernel/log.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
-import {connectTtrpc} from '../../../lib/ttrpc/client.ts';
 import type {Bundle, ShimAddress} from './bundle.ts';
 import type {Deadlines} from './deadlines.ts';
 import {RunningShim} from './running-shim.ts';
 import type {ShimProgram} from './shim-program.ts';
-import type {Inheritance, WarmSpare} from './warm-spare.ts';
+import type {WarmSpare} from './warm-spare.ts';
 
 export interface ShimPoolOptions {
 	/** Containers that share a shim of ours, at most; 1: none do. */
@@ -26,9 +25,8 @@ interface Slot {
 	readonly shim: Promise<RunningShim>;
 	readonly ids: Set<string>;
 	readonly isShared: boolean;
-	/** Once it is known. */
-	address?: string;
-	isOver?: boolean;
+	/** Somebody else ends it: it is let go of when it is empty. */
+	readonly isBorrowed: boolean;
 	spare?: NodeJS.Timeout | undefined;
 }
 
@@ -48,7 +46,7 @@ export class ShimPool implements AsyncDisposable {
 	}): Promise<RunningShim> {
 		const {containersPerShim} = this.#options;
 		const key = `${bundle.namespace}\0${program.path}`;
-		const found = isShared ? [...this.#slots].find(slot => slot.isShared && slot.isOver !== true && slot.key === key && slot.ids.size < containersPerShim) : undefined;
+		const found = isShared ? [...this.#slots].find(slot => slot.isShared && slot.key === key && slot.ids.size < containersPerShim) : undefined;
 		const slot = found ?? this.#add(key, isShared && containersPerShim > 1, async shared => this.#start(program, bundle, {isShared: shared, options, signal}));
 		clearTimeout(slot.spare);
 		slot.ids.add(bundle.id);
@@ -58,31 +56,23 @@ export class ShimPool implements AsyncDisposable {
 	}
 
 	/** Takes up the connection to a shim that an earlier daemon started. One shim may be in many bundles; it is connected once. */
-	async adopt(program: ShimProgram, bundle: Bundle, address: ShimAddress, {isShared, signal}: {readonly isShared: boolean; readonly signal: AbortSignal}): Promise<RunningShim> {
+	async adopt(program: ShimProgram, bundle: Bundle, address: ShimAddress, {isShared, isBorrowed = false, signal}: {
+		readonly isShared: boolean; readonly isBorrowed?: boolean; readonly signal: AbortSignal;
+	}): Promise<RunningShim> {
 		const key = `${bundle.namespace}\0${program.path}`;
-		const found = [...this.#slots].find(one => one.address === address.address && !one.isOver);
-		const slot = found ?? this.#add(key, isShared && this.#options.containersPerShim > 1, async shared => RunningShim.connect({program, namespace: bundle.namespace, address, isShared: shared}, signal));
-		slot.address = address.address;
+		for (const slot of this.#slots) {
+			const shim = await slot.shim.catch(() => undefined);
+			if (shim?.address.address === address.address) {
+				slot.ids.add(bundle.id);
+				shim.containers.add(bundle.id);
+				return shim;
+			}
+		}
+		const slot = this.#add(key, isShared, async shared => RunningShim.connect({program, namespace: bundle.namespace, address, isShared: shared}, signal), isBorrowed);
 		slot.ids.add(bundle.id);
 		const shim = await slot.shim;
 		shim.containers.add(bundle.id);
 		return shim;
-	}
-
-	/** Whether a shim at this address is connected. */
-	has(address: ShimAddress): boolean {
-		return [...this.#slots].some(slot => slot.address === address.address && !slot.isOver);
-	}
-
-	/** Rejects with UNAVAILABLE or NOT_FOUND when nobody listens there. */
-	async probe(address: ShimAddress, signal: AbortSignal): Promise<void> {
-		await using _ = await connectTtrpc(address.address.replace(/^unix:\/\//, ''), {signal});
-	}
-
-	/** Has the spare take up containers of a shim that is gone; false where none can. */
-	async inherit(program: ShimProgram, inheritance: Inheritance): Promise<boolean> {
-		const {warm} = this.#options;
-		return warm?.serves(program.path) === true && warm.inherit(inheritance);
 	}
 
 	/** A container has left: a shim of its own is asked to end, a shared one that is empty stays for a while. */
@@ -113,25 +103,20 @@ export class ShimPool implements AsyncDisposable {
 		}));
 	}
 
-	#add(key: string, isShared: boolean, open: (isShared: boolean) => Promise<RunningShim>): Slot {
+	#add(key: string, isShared: boolean, open: (isShared: boolean) => Promise<RunningShim>, isBorrowed = false): Slot {
 		if (this.#isClosed) {
 			throw new KeelsonError('UNAVAILABLE', 'the daemon stops: no shim is started');
 		}
-		const slot: Slot = {key, isShared, ids: new Set(), shim: open(isShared)};
+		const slot: Slot = {key, isShared, isBorrowed, ids: new Set(), shim: open(isShared)};
 		this.#slots.add(slot);
 		slot.shim.then(async shim => {
-			slot.address = shim.address.address;
 			await shim.closed;
-			slot.isOver = true;
 			this.#slots.delete(slot);
 			clearTimeout(slot.spare);
 			if (!this.#isClosed && shim.containers.size > 0) {
 				this.#options.lost(shim);
 			}
-		}, () => {
-			slot.isOver = true;
-			this.#slots.delete(slot);
-		});
+		}, () => this.#slots.delete(slot));
 		return slot;
 	}
 
@@ -153,7 +138,9 @@ export class ShimPool implements AsyncDisposable {
 			return;
 		}
 		clearTimeout(slot.spare);
-		await shim.shutdown(id, this.#options.deadlines.shutdown);
+		if (!slot.isBorrowed) {
+			await shim.shutdown(id, this.#options.deadlines.shutdown);
+		}
 		await shim[Symbol.asyncDispose]();
 	}
 

@@ -1,9 +1,10 @@
 import type {Differ} from '../../../contracts/diff/diff.ts';
 import type {EventBus, EventValues} from '../../../contracts/event/event.ts';
+import type {SandboxController} from '../../../contracts/sandbox/sandbox.ts';
 import type {ProcessExit} from '../../../contracts/task/task.ts';
 import {DeleteResponse} from '../../../api/gen/runtime/task/v3/shim.ts';
 import type {Logger} from '../../../kernel/log.ts';
-import {isTold, recordedProcess, recordTold} from '../protocol/process-record.ts';
+import {isTold} from '../protocol/exit-record.ts';
 import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
 import {throwFirst, type BundlePlace} from './bundle.ts';
@@ -12,7 +13,6 @@ import type {RuntimeSearch} from './runtime-binary.ts';
 import {isShimGone} from './shim-errors.ts';
 import type {ShimPool} from './shim-pool.ts';
 import type {ShimProgram} from './shim-program.ts';
-import {Succession} from './succession.ts';
 import type {Task} from './task.ts';
 import type {TaskNetworks} from './task-networks.ts';
 import type {TaskRegistry} from './task-registry.ts';
@@ -26,6 +26,8 @@ export interface TaskWorldParts {
 	/** Unpacks checkpoints; undefined where none is loaded. */
 	readonly differ: Differ | undefined;
 	readonly search: RuntimeSearch;
+	/** By name. */
+	readonly sandboxes: ReadonlyMap<string, SandboxController>;
 	readonly program: (binary: string) => ShimProgram;
 	readonly deadlines: Deadlines;
 	readonly log: Logger;
@@ -39,10 +41,10 @@ export class TaskWorld {
 	readonly networks: TaskNetworks;
 	readonly differ: Differ | undefined;
 	readonly search: RuntimeSearch;
+	readonly sandboxes: ReadonlyMap<string, SandboxController>;
 	readonly program: (binary: string) => ShimProgram;
 	readonly deadlines: Deadlines;
 	readonly log: Logger;
-	readonly succession: Succession;
 	readonly #events: EventBus;
 
 	constructor(parts: TaskWorldParts) {
@@ -52,11 +54,11 @@ export class TaskWorld {
 		this.networks = parts.networks;
 		this.differ = parts.differ;
 		this.search = parts.search;
+		this.sandboxes = parts.sandboxes;
 		this.program = parts.program;
 		this.deadlines = parts.deadlines;
 		this.log = parts.log;
 		this.#events = parts.events;
-		this.succession = new Succession(this);
 	}
 
 	/** Learns how init ends, from the shim, without waiting for it here. */
@@ -112,23 +114,18 @@ export class TaskWorld {
 	}
 
 	async #bury(task: Task): Promise<void> {
-		const {id, namespace, bundle} = task;
+		const {id, namespace} = task;
 		const known = task.exit;
-		// Our own shims write what they make, and what they told; another's bundle has neither.
-		const isOwn = await bundle.readShimBinary() === this.search.own;
-		const wasMade = !isOwn || recordedProcess(bundle.path, '') !== undefined;
-		const wasTold = known !== undefined || isTold(bundle.path, '', 'exit');
+		// What our own shims write; another's bundle has neither.
+		const wasTold = known !== undefined || await isTold(task.bundle.path);
 		const left = await this.cleanUpShim(task);
 		const exit = known ?? {pid: left?.pid || task.pid, exitStatus: left?.exitStatus ?? 255, exitedAt: left?.exitedAt ?? new Date()};
 		this.log.warn('the shim of a task is gone', {namespace, container: id, exit_status: exit.exitStatus});
-		if (wasMade && !wasTold) {
+		if (!wasTold) {
 			this.#publish(namespace, 'containerd.events.TaskExit', {containerId: id, id, ...exit});
-			recordTold(bundle.path, '', 'exit');
 		}
 		task.end(exit);
-		if (wasMade) {
-			this.#publish(namespace, 'containerd.events.TaskDelete', {containerId: id, id: '', ...exit});
-		}
+		this.#publish(namespace, 'containerd.events.TaskDelete', {containerId: id, id: '', ...exit});
 		await this.forget(task);
 	}
 

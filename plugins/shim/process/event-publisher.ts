@@ -13,20 +13,12 @@ const connectMs = 5000;
 const retryMinMs = 50;
 const retryMaxMs = 1000;
 
-/** Of an event: what outlives this process of whether the daemon has it. */
-export interface Receipt {
-	/** Asked when a send has failed: the daemon may have taken the event all the same. */
-	isTold(): boolean;
-	/** Called when the daemon has it. */
-	told(): void;
-}
-
 interface Queued {
 	readonly timestamp: {readonly seconds: bigint; readonly nanos: number};
 	readonly namespace: string;
 	readonly topic: string;
 	readonly event: {readonly typeUrl: string; readonly value: Uint8Array};
-	readonly receipt: Receipt | undefined;
+	readonly delivered: (() => void) | undefined;
 }
 
 /**
@@ -56,8 +48,8 @@ export class EventPublisher implements AsyncDisposable {
 		return this.#lost;
 	}
 
-	/** Never waits. */
-	publish<T extends TaskEventType>(type: T, value: EventValues[T], receipt?: Receipt): void {
+	/** Never waits. `delivered` is called when the daemon has it. */
+	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void {
 		if (this.#address === '' || this.#closing.signal.aborted) {
 			return;
 		}
@@ -66,7 +58,7 @@ export class EventPublisher implements AsyncDisposable {
 			this.#lost++;
 			this.#log(`the daemon at ${this.#address} takes no events: ${this.#lost} of them are lost`);
 		}
-		this.#queue.push({timestamp: toTimestamp(new Date()), namespace: this.#namespace, topic: topicOf(type), event: encodeTaskEvent(type, value), receipt});
+		this.#queue.push({timestamp: toTimestamp(new Date()), namespace: this.#namespace, topic: topicOf(type), event: encodeTaskEvent(type, value), delivered});
 		if (!this.#isSending) {
 			this.#isSending = true;
 			this.#sending = this.#sendAll();
@@ -93,7 +85,7 @@ export class EventPublisher implements AsyncDisposable {
 			const [first] = this.#queue as [Queued, ...Queued[]];
 			try {
 				await this.#send(first);
-				first.receipt?.told();
+				first.delivered?.();
 				retryMs = retryMinMs;
 			} catch (error) {
 				// An answer that is an error is one all the same: the daemon has this event and does not want it.
@@ -102,10 +94,7 @@ export class EventPublisher implements AsyncDisposable {
 				} else {
 					await sleep(retryMs, undefined, {signal: this.#closing.signal}).catch(() => undefined);
 					retryMs = Math.min(retryMs * 2, retryMaxMs);
-					// A daemon that died before it could answer may have passed it on.
-					if (first.receipt?.isTold() !== true) {
-						continue;
-					}
+					continue;
 				}
 			}
 			// It may have fallen out at the other end meanwhile.

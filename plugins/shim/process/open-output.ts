@@ -34,7 +34,7 @@ export function openOutput(uri: string, {uid, gid}: IoOwner): OpenOutput {
 				fchownSync(kept, uid, gid);
 			}
 			setPipeSize(kept, fifoBytes);
-			// At once: there is a reader, us. Not for reading too: CRIU would keep with a process what waits in a FIFO that it can read.
+			// At once: there is a reader, us.
 			return {fd: openSync(file, constants.O_WRONLY), kept: [kept]};
 		} catch (error) {
 			closeSync(kept);

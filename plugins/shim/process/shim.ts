@@ -2,7 +2,7 @@ import {mkdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
 import type {EventValues} from '../../../contracts/event/event.ts';
 import type {Mount} from '../../../contracts/oci/mount.ts';
-import type {OciRuntime, OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
+import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
@@ -13,12 +13,9 @@ import {parseStdioMode, stdioAnnotation, type StdioMode} from '../protocol/stdio
 import type {TaskEventType} from '../protocol/task-events.ts';
 import {recordOptions, type ContainerOptions} from './container-options.ts';
 import {ShimContainer} from './container.ts';
-import type {DepotLink} from './depot-link.ts';
-import type {Receipt} from './event-publisher.ts';
 import type {IoOpener} from './open-io.ts';
 import type {Reaper} from './reaper.ts';
 import {inRuntimeWords, toKillError} from './runtime-call.ts';
-import {receiptOf} from './process-trace.ts';
 import type {TaskProcess} from './task-process.ts';
 
 /** A spec is small; what is not is no spec. */
@@ -34,8 +31,7 @@ export interface ShimPlace {
 	readonly reaper: Reaper;
 	readonly io: IoOpener;
 	readonly watcher: DescriptorWatcher;
-	readonly depot: DepotLink;
-	publish<T extends TaskEventType>(type: T, value: EventValues[T], receipt?: Receipt): void;
+	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void;
 	log(message: string): void;
 }
 
@@ -52,7 +48,7 @@ export interface CreateContainer {
 export class Shim {
 	readonly #place: ShimPlace;
 	readonly #containers = new Map<string, ShimContainer>();
-	readonly #creating = new Map<string, Promise<number>>();
+	readonly #creating = new Set<string>();
 
 	constructor(place: ShimPlace) {
 		this.#place = place;
@@ -63,6 +59,10 @@ export class Shim {
 		return this.#containers.size + this.#creating.size;
 	}
 
+	get containers(): readonly ShimContainer[] {
+		return [...this.#containers.values()];
+	}
+
 	/** Throws NOT_FOUND. */
 	get(id: string): ShimContainer {
 		const container = this.#containers.get(id);
@@ -70,17 +70,6 @@ export class Shim {
 			throw new KeelsonError('NOT_FOUND', `container ${id}: not created`);
 		}
 		return container;
-	}
-
-	/** Throws NOT_FOUND; waits for one that is being made, which a daemon that died in between may have asked for. */
-	async settled(id: string): Promise<ShimContainer> {
-		await this.#creating.get(id)?.catch(() => undefined);
-		return this.get(id);
-	}
-
-	/** Adds a container that another shim has made, which is gone. */
-	adopt(container: ShimContainer): void {
-		this.#containers.set(container.id, container);
 	}
 
 	/** Init's pid; 0 when there is no such container. */
@@ -94,10 +83,9 @@ export class Shim {
 		if (this.#containers.has(id) || this.#creating.has(id)) {
 			throw new KeelsonError('ALREADY_EXISTS', `container ${id}: already exists`);
 		}
-		const creating = this.#create(request);
-		this.#creating.set(id, creating);
+		this.#creating.add(id);
 		try {
-			return await creating;
+			return await this.#create(request);
 		} finally {
 			this.#creating.delete(id);
 		}
@@ -143,11 +131,11 @@ export class Shim {
 			throw new KeelsonError('FAILED_PRECONDITION', 'process not created');
 		}
 		try {
-			// What is frozen must be thawed to die, which is the runtime's part.
+			// A child that we have not reaped keeps its pid. What is frozen must be thawed to die, which is the runtime's part.
 			if (all || container.init.status === 'paused') {
 				await container.runtime.kill(id, signalNumber, {all});
 			} else {
-				target.signal(signalNumber);
+				process.kill(target.pid, signalNumber);
 			}
 		} catch (error) {
 			throw toKillError(error);
@@ -158,7 +146,12 @@ export class Shim {
 		const {id, bundle, options, rootfs, stdio, checkpoint} = request;
 		const {namespace, runtimes, runtimeRoot, stdio: stdioDefault} = this.#place;
 		const spec = readSpec(bundle);
-		const runtime = openRuntime({runtimes, runtimeRoot, namespace}, bundle, options);
+		const runtime = runtimes.open({
+			binary: options.binaryName || 'runc',
+			root: path.join(options.root || runtimeRoot, namespace),
+			log: path.join(bundle, 'log.json'),
+			systemdCgroup: options.systemdCgroup,
+		});
 		recordOptions(bundle, options);
 		if (options.shimCgroup !== '') {
 			await joinCgroup(options.shimCgroup, process.pid);
@@ -177,7 +170,7 @@ export class Shim {
 			return await container.create(pid => {
 				this.#containers.set(id, container);
 				const {stdin, stdout, stderr, terminal} = stdio;
-				this.#place.publish('containerd.events.TaskCreate', {containerId: id, bundle, rootfs, checkpoint, pid, io: {stdin, stdout, stderr, terminal}}, receiptOf(bundle, '', 'create'));
+				this.#place.publish('containerd.events.TaskCreate', {containerId: id, bundle, rootfs, checkpoint, pid, io: {stdin, stdout, stderr, terminal}});
 			});
 		} catch (error) {
 			await unmountBelow(target);
@@ -212,7 +205,7 @@ async function deleteExec(container: ShimContainer, execId: string): Promise<Pro
 		throw new KeelsonError('FAILED_PRECONDITION', `cannot delete a ${exec.status} process: exec ${execId}`);
 	}
 	await exec.io?.[Symbol.asyncDispose]();
-	container.forget(execId);
+	await container.forgetExec(execId);
 	// Whoever waits for one that never started waits no longer.
 	exec.end(neverStarted());
 	return exec.exited;
@@ -235,22 +228,13 @@ export async function unmountBelow(directory: string): Promise<void> {
 	}
 }
 
-/** The runtime of one container. Throws NOT_FOUND when its binary is not there. */
-export function openRuntime(
-	{runtimes, runtimeRoot, namespace}: Pick<ShimPlace, 'runtimes' | 'runtimeRoot' | 'namespace'>, bundle: string, options: Pick<ContainerOptions, 'binaryName' | 'root' | 'systemdCgroup'>,
-): OciRuntime {
-	return runtimes.open({
-		binary: options.binaryName || 'runc', root: path.join(options.root || runtimeRoot, namespace), log: path.join(bundle, 'log.json'), systemdCgroup: options.systemdCgroup,
-	});
-}
-
 interface Spec {
 	readonly annotations?: Readonly<Record<string, string>>;
 	readonly hooks?: {readonly poststop?: readonly unknown[]};
 	readonly linux?: {readonly namespaces?: readonly {readonly type?: string; readonly path?: string}[]};
 }
 
-export function readSpec(bundle: string): Spec {
+function readSpec(bundle: string): Spec {
 	const text = readFileSync(path.join(bundle, 'config.json'));
 	if (text.length > specBytesMax) {
 		throw new KeelsonError('INVALID_ARGUMENT', `config.json in ${bundle} has ${text.length} bytes, at most ${specBytesMax}`);
@@ -258,11 +242,11 @@ export function readSpec(bundle: string): Spec {
 	return JSON.parse(text.toString()) as Spec;
 }
 
-export function stdioModeOf({annotations}: Spec, otherwise: StdioMode): StdioMode {
+function stdioModeOf({annotations}: Spec, otherwise: StdioMode): StdioMode {
 	const asked = annotations?.[stdioAnnotation];
 	return asked === undefined ? otherwise : parseStdioMode(asked, `annotation ${stdioAnnotation}`);
 }
 
-export function hasOwnPidNamespace({linux}: Spec): boolean {
+function hasOwnPidNamespace({linux}: Spec): boolean {
 	return linux?.namespaces?.some(({type, path: at = ''}) => type === 'pid' && at === '') ?? false;
 }

@@ -16,8 +16,8 @@ import type {Shim} from './shim.ts';
 /** The task service, under the names of its second and third version. `shutdown` is called when a client asks for it and no container is left. */
 export function taskServices(shim: Shim, shutdown: () => void): readonly TtrpcService[] {
 	const handlers: TypedHandlers<TaskDefinition> = {
-		state: async ({id, execId}) => {
-			const container = await shim.settled(id);
+		state: ({id, execId}) => {
+			const container = shim.get(id);
 			const process = container.process(execId);
 			const {pid, status, stdin, stdout, stderr, terminal, exitStatus, exitedAt} = container.info(process);
 			return {
@@ -67,10 +67,9 @@ export function taskServices(shim: Shim, shutdown: () => void): readonly TtrpcSe
 			return {};
 		},
 		closeIO: ({id, execId, stdin}) => {
-			const container = shim.get(id);
-			container.process(execId);
+			const {io} = shim.get(id).process(execId);
 			if (stdin) {
-				container.closeStdin(execId);
+				io?.closeStdin();
 			}
 			return {};
 		},

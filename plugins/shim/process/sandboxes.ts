@@ -1,0 +1,110 @@
+import {setTimeout as sleep} from 'node:timers/promises';
+import {hostPlatform} from '../../../contracts/oci/platform.ts';
+import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
+import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
+import type {Platform} from '../../../contracts/oci/platform.ts';
+import type {Shim} from './shim.ts';
+
+export interface ShimSandbox {
+	readonly id: string;
+	readonly createdAt: Date;
+	readonly netnsPath: string;
+	isStarted: boolean;
+	exitedAt: Date | undefined;
+}
+
+const pollMs = 20;
+const [SIGTERM, SIGKILL] = [15, 9];
+
+/** The sandboxes that this process is: it has no process beside its containers', and lasts until it is shut down. */
+export class ShimSandboxes {
+	readonly #shim: Shim;
+	readonly #sandboxes = new Map<string, ShimSandbox & {readonly exited: PromiseWithResolvers<Date>}>();
+
+	constructor(shim: Shim) {
+		this.#shim = shim;
+	}
+
+	get size(): number {
+		return this.#sandboxes.size;
+	}
+
+	/** Throws NOT_FOUND. */
+	get(id: string): ShimSandbox {
+		return this.#get(id);
+	}
+
+	/** Throws ALREADY_EXISTS. */
+	create(id: string, netnsPath: string): void {
+		parseIdentifier(id, 'sandbox id');
+		if (this.#sandboxes.has(id)) {
+			throw new KeelsonError('ALREADY_EXISTS', `sandbox ${id}: already exists`);
+		}
+		this.#sandboxes.set(id, {id, createdAt: new Date(), netnsPath, isStarted: false, exitedAt: undefined, exited: Promise.withResolvers()});
+	}
+
+	/** Throws FAILED_PRECONDITION when it has started before. */
+	start(id: string): ShimSandbox {
+		const sandbox = this.#get(id);
+		if (sandbox.isStarted) {
+			throw new KeelsonError('FAILED_PRECONDITION', `sandbox ${id} has been started`);
+		}
+		sandbox.isStarted = true;
+		return sandbox;
+	}
+
+	platform(id: string): Platform {
+		this.#get(id);
+		return hostPlatform();
+	}
+
+	/** Ends all processes of this shim's containers: by SIGTERM, and by SIGKILL what is left after `timeoutMs`. A second time is harmless. */
+	async stop(id: string, timeoutMs: number): Promise<void> {
+		const sandbox = this.#get(id);
+		if (timeoutMs > 0) {
+			await this.#signal(SIGTERM);
+			for (const end = performance.now() + timeoutMs; this.#running().length > 0 && performance.now() < end;) {
+				await sleep(pollMs);
+			}
+		}
+		await this.#signal(SIGKILL);
+		sandbox.exitedAt ??= new Date();
+		sandbox.exited.resolve(sandbox.exitedAt);
+	}
+
+	async wait(id: string): Promise<Date> {
+		return this.#get(id).exited.promise;
+	}
+
+	/** Forgets it. Throws FAILED_PRECONDITION while it has containers. */
+	shutdown(id: string): void {
+		const sandbox = this.#get(id);
+		if (this.#sandboxes.size === 1 && this.#shim.size > 0) {
+			throw new KeelsonError('FAILED_PRECONDITION', `sandbox ${id} has ${this.#shim.size} containers`);
+		}
+		this.#sandboxes.delete(id);
+		sandbox.exitedAt ??= new Date();
+		sandbox.exited.resolve(sandbox.exitedAt);
+	}
+
+	#running(): readonly string[] {
+		return this.#shim.containers.filter(({init}) => init.pid !== 0 && init.exit === undefined).map(({id}) => id);
+	}
+
+	async #signal(signalNumber: number): Promise<void> {
+		await Promise.all(this.#running().map(async id => this.#shim.kill(id, '', signalNumber, signalNumber === SIGKILL).catch((error: unknown) => {
+			// It has ended meanwhile.
+			if (!isKeelsonError(error, 'NOT_FOUND')) {
+				throw error;
+			}
+		})));
+	}
+
+	#get(id: string): ShimSandbox & {readonly exited: PromiseWithResolvers<Date>} {
+		const sandbox = this.#sandboxes.get(id);
+		if (sandbox === undefined) {
+			throw new KeelsonError('NOT_FOUND', `sandbox ${id}: not found`);
+		}
+		return sandbox;
+	}
+}
