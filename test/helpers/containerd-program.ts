@@ -11,8 +11,18 @@ const disabled = [
 	'io.containerd.snapshotter.v1.blockfile', 'io.containerd.snapshotter.v1.erofs', 'io.containerd.tracing.processor.v1.otlp', 'io.containerd.internal.v1.tracing',
 ];
 
+// Its service for sandboxes wants all controllers, and that of pods wants what CRI stands on.
+const sandboxes = /\.cri\.v1\.|podsandbox/v;
+
+export interface ContainerdOptions {
+	/** Ours beside its own. */
+	readonly shim?: 'keelson';
+	/** With its sandbox controllers. */
+	readonly isPodServer?: boolean;
+}
+
 /** The peer: a real containerd of this release with root, state and socket of its own; with its own shim, or with ours, found on its PATH by the runtime's name. */
-export function containerd(release: Release, {shim}: {readonly shim?: 'keelson'} = {}): Program {
+export function containerd(release: Release, {shim, isPodServer = false}: ContainerdOptions = {}): Program {
 	return {
 		name: shim === undefined ? `containerd ${release}` : `containerd ${release} with keelson's shim`,
 		kind: 'containerd',
@@ -22,7 +32,7 @@ export function containerd(release: Release, {shim}: {readonly shim?: 'keelson'}
 				'version = 2',
 				`root = ${JSON.stringify(root)}`,
 				`state = ${JSON.stringify(state)}`,
-				`disabled_plugins = ${JSON.stringify(disabled)}`,
+				`disabled_plugins = ${JSON.stringify(isPodServer ? disabled.filter(id => !sandboxes.test(id)) : disabled)}`,
 				'[grpc]',
 				`address = ${JSON.stringify(address)}`,
 				'[plugins."io.containerd.internal.v1.opt"]',

@@ -1,0 +1,132 @@
+import {readdir, readFile} from 'node:fs/promises';
+import path from 'node:path';
+import anyTest, {type TestFn} from 'ava';
+import {ControllerDefinition, StoreDefinition} from '../../api/gen/services/sandbox/v1/sandbox.ts';
+import {Connection} from '../../plugins/proxy-grpc/connection.ts';
+import {containerd} from '../helpers/containerd-program.ts';
+import {Daemon} from '../helpers/daemon.ts';
+import {keelson} from '../helpers/keelson-program.ts';
+import {Registry} from '../helpers/registry.ts';
+import {programsOf, type Release} from '../helpers/releases.ts';
+import {pushTestImages} from '../helpers/test-images.ts';
+import {until} from '../helpers/until.ts';
+
+const test = anyTest.serial as TestFn;
+const theirs = (release: Release) => path.join(programsOf(release), 'containerd-shim-runc-v2');
+const parentOf = async (pid: string | undefined): Promise<number> => Number(/^PPid:\s*(?<pid>\d+)$/mv.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.groups?.['pid']);
+
+async function shimOf(namespace: string, id: string): Promise<number> {
+	for (const pid of (await readdir('/proc')).filter(name => /^\d+$/v.test(name))) {
+		const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+		if (line.includes('containerd-shim-') && line.includes(`\0${namespace}\0`) && line.includes(`\0-id\0${id}\0`)) {
+			return Number(pid);
+		}
+	}
+
+	throw new Error(`no shim of ${id} in ${namespace}`);
+}
+
+const targets = [
+	{program: keelson(), runtime: 'io.containerd.runc.v2', isOurs: true},
+	{program: keelson(), runtime: theirs('1.7'), isOurs: false},
+	{program: containerd('2.1', {shim: 'keelson', isPodServer: true}), runtime: 'io.containerd.keelson.v2', isOurs: true},
+];
+
+for (const {program, runtime, isOurs} of targets) {
+	test(`a sandbox lives, holds a container, and goes [${program.name}, ${isOurs ? 'our shim' : 'runc\'s shim of 1.7'}]`, async t => {
+		t.timeout(120_000);
+		await using registry = await Registry.start();
+		const images = await pushTestImages(registry);
+		await using daemon = await Daemon.start(program);
+		const ctr = daemon.ctr('2.1', daemon.namespace('sandbox'));
+		await ctr.ok('images', 'pull', '--plain-http', images.busybox);
+		using client = new Connection({address: daemon.places.address, headers: {'containerd-namespace': ctr.namespace}});
+		const [store, controller] = [StoreDefinition, ControllerDefinition];
+		const named = {sandboxId: 'sb', sandboxer: 'shim'};
+		await using events = ctr.background('events');
+		const told = (topic: string) => events.stdout.includes(` /sandboxes/${topic} `);
+
+		// Their shim wants one; ours does without.
+		const spec = isOurs ? undefined : {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec', value: Buffer.from('{}')};
+		const sandbox = {sandboxId: 'sb', sandboxer: 'shim', runtime: {name: runtime, options: undefined}, spec, createdAt: undefined, updatedAt: undefined, labels: {a: 'b'}, extensions: {}};
+		await client.unary(store.fullName, store.methods.create, {sandbox});
+		t.like((await client.unary(store.fullName, store.methods.get, {sandboxId: 'sb'})).sandbox, {sandboxId: 'sb', labels: {a: 'b'}, sandboxer: 'shim'});
+		// containerd 2.1 has no code for it.
+		const missing = program.kind === 'keelson' ? {code: 'NOT_FOUND'} : {message: /sb/v};
+		await t.throwsAsync(client.unary(controller.fullName, controller.methods.start, named), missing);
+		await client.unary(controller.fullName, controller.methods.create, {...named, sandbox});
+		await t.throwsAsync(client.unary(controller.fullName, controller.methods.create, {...named, sandbox}), {code: 'ALREADY_EXISTS'});
+		const started = await client.unary(controller.fullName, controller.methods.start, named);
+		t.is(started.sandboxId, 'sb');
+		// containerd 2.1 keeps these to itself.
+		if (program.kind === 'keelson') {
+			t.regex(started.address, /^unix:\/\/\/run\/containerd\/s\//v);
+			t.is(started.version, 2);
+			t.like((await client.unary(controller.fullName, controller.methods.platform, named)).platform, {os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch});
+		}
+
+		if (isOurs) {
+			t.like(await client.unary(controller.fullName, controller.methods.status, named), {pid: started.pid, state: 'SANDBOX_READY'});
+		}
+
+		await ctr.ok('run', '-d', '--sandbox', 'sb', '--runtime', runtime, images.busybox, 'inside', 'sleep', '60');
+		const [row] = await ctr.rows('tasks', 'ls');
+		const shim = await shimOf(ctr.namespace, 'sb');
+		// containerd 2.1 gives the container a shim of its own all the same.
+		t.is(await parentOf(row?.[1]) === shim, program.kind === 'keelson');
+		t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'e', 'inside', 'echo', 'well'), 'well\n');
+		await ctr.ok('tasks', 'rm', '--force', 'inside');
+		await ctr.ok('containers', 'rm', 'inside');
+		t.true((await readFile(`/proc/${shim}/stat`, 'utf8')).length > 0, 'the sandbox outlives its containers');
+
+		await daemon.restart();
+		const waiting = client.unary(controller.fullName, controller.methods.wait, named);
+		await client.unary(controller.fullName, controller.methods.stop, {...named, timeoutSecs: 1});
+		// Their shim ends with the sandbox, and takes the answer along.
+		t.true([0, ...isOurs ? [] : [255]].includes((await waiting).exitStatus));
+		await client.unary(controller.fullName, controller.methods.shutdown, named);
+		await until('the shim to end', async () => readFile(`/proc/${shim}/cmdline`, 'utf8').then(line => line === '', () => true));
+		if (program.kind === 'keelson') {
+			await t.throwsAsync(client.unary(controller.fullName, controller.methods.stop, {...named, timeoutSecs: 1}), missing);
+		}
+
+		await client.unary(store.fullName, store.methods.delete, {sandboxId: 'sb'});
+		t.deepEqual((await client.unary(store.fullName, store.methods.list, {})).list, []);
+		t.true(['create', 'start'].every(told), events.stdout);
+		await ctr.ok('images', 'rm', '--sync', images.busybox);
+	});
+}
+
+test('a sandbox whose shim is killed is not ready, and can be taken away; a runtime without sandboxes leaves nothing', async t => {
+	t.timeout(60_000);
+	await using daemon = await Daemon.start(keelson());
+	const ctr = daemon.ctr('2.1', daemon.namespace('sandbox'));
+	using client = new Connection({address: daemon.places.address, headers: {'containerd-namespace': ctr.namespace}});
+	const {fullName, methods} = ControllerDefinition;
+
+	const recordOf = (sandboxId: string, runtime: string) => ({
+		sandboxId, sandboxer: '', runtime: {name: runtime, options: undefined}, labels: {}, extensions: {}, spec: undefined, createdAt: undefined, updatedAt: undefined,
+	});
+	// ctr cannot make one that runs: its client never asks a controller to create.
+	const lost = recordOf('lost', 'io.containerd.runc.v2');
+	await client.unary(StoreDefinition.fullName, StoreDefinition.methods.create, {sandbox: lost});
+	t.regex(await ctr.ok('sandboxes', 'ls'), /lost .*io\.containerd\.runc\.v2/v);
+	const named = {sandboxId: 'lost', sandboxer: ''};
+	// As clients before containerd 2.0 do, whose requests do not hold the record.
+	await client.unary(fullName, methods.create, named);
+	await client.unary(fullName, methods.start, named);
+	const waiting = client.unary(fullName, methods.wait, named);
+	const {pid, state} = await client.unary(fullName, methods.status, named);
+	t.is(state, 'SANDBOX_READY');
+	process.kill(pid, 'SIGKILL');
+	t.is((await waiting).exitStatus, 255);
+	t.like(await client.unary(fullName, methods.status, named), {state: 'SANDBOX_NOTREADY', pid: 0, address: ''});
+	await ctr.ok('sandboxes', 'rm', '--force', 'lost');
+	t.is((await ctr.rows('sandboxes', 'ls')).length, 0);
+
+	const sandbox = recordOf('none', theirs('2.1'));
+	await t.throwsAsync(client.unary(fullName, methods.create, {sandboxId: 'none', sandboxer: 'shim', sandbox}), {code: 'UNIMPLEMENTED'});
+	await t.throwsAsync(client.unary(fullName, methods.create, {sandboxId: 'none', sandboxer: 'nobody', sandbox}), {code: 'NOT_FOUND', message: /"nobody"/v});
+	await until('nothing to be left', async () => (await daemon.leftovers()).length === 0);
+	t.deepEqual(await readdir(path.join(daemon.places.state, 'io.containerd.sandbox.controller.v1.shim', ctr.namespace)), []);
+});
