@@ -53,7 +53,7 @@ export interface Repository extends AsyncDisposable {
 	notices?(): readonly string[];
 }
 
-/** Bytes on their way to a registry. Disposed without commit, nothing is there. */
+/** Bytes on their way to a registry. Disposed without commit, nothing is there. Rejects with UNAVAILABLE what may succeed when it is pushed anew from its first byte. */
 export interface PushWriter extends AsyncDisposable {
 	write(chunk: Uint8Array): Promise<void>;
 	/** Resolves once the registry has it under its digest. Rejects with INVALID_ARGUMENT when the registry refuses it. */

@@ -1,3 +1,4 @@
+import type {Readable} from 'node:stream';
 import type {Digest} from '../../contracts/oci/digest.ts';
 import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
 import type {RegistryHost} from './hosts.ts';
@@ -62,11 +63,11 @@ export class BlobUpload {
 		}
 	}
 
-	/** The last request; may bring all the bytes. Rejects with INVALID_ARGUMENT when the registry finds another digest. */
-	async finish(digest: Digest, body: Uint8Array): Promise<void> {
+	/** The last request; may bring all the bytes, `size` of them. Rejects with INVALID_ARGUMENT when the registry finds another digest. */
+	async finish(digest: Digest, body: Uint8Array | Readable, size: number): Promise<void> {
 		const location = new URL(this.#location);
 		location.searchParams.set('digest', digest);
-		const headers = {'content-type': 'application/octet-stream', 'content-length': String(body.length)};
+		const headers = {'content-type': 'application/octet-stream', 'content-length': String(size)};
 		await discard(await this.#session.sendTo(this.#host, location, {method: 'PUT', headers, body, signal: this.#signal}, 'push'));
 	}
 

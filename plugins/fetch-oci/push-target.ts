@@ -5,7 +5,7 @@ import {isKeelsonError} from '../../kernel/errors.ts';
 import {BlobUpload} from './blob-upload.ts';
 import type {RegistryHost} from './hosts.ts';
 import {discard, headerOf, type HttpResponse} from './http-client.ts';
-import {BlobWriter, ManifestWriter} from './push-writer.ts';
+import {BlobWriter, ManifestWriter, StreamWriter} from './push-writer.ts';
 import type {Session} from './session.ts';
 
 type Asking = PushOptions & {readonly signal: AbortSignal};
@@ -13,6 +13,7 @@ type Asking = PushOptions & {readonly signal: AbortSignal};
 /** A repository to push to (distribution-spec, Pushing). */
 export class OciPushTarget implements PushTarget {
 	readonly #session: Session;
+	#takesChunks = true;
 
 	constructor(session: Session) {
 		this.#session = session;
@@ -47,7 +48,13 @@ export class OciPushTarget implements PushTarget {
 		}
 		const {response, host} = await this.#begin(descriptor, {signal, ...(mountFrom === undefined ? {} : {mountFrom})});
 		await discard(response);
-		return response.statusCode === 201 ? undefined : new BlobWriter(descriptor, new BlobUpload(this.#session, {host, begun: response, signal}));
+		if (response.statusCode === 201) {
+			return undefined;
+		}
+		const upload = new BlobUpload(this.#session, {host, begun: response, signal});
+		return this.#takesChunks ? new BlobWriter(descriptor, upload, () => {
+			this.#takesChunks = false;
+		}) : new StreamWriter(descriptor, upload);
 	}
 
 	/** Mounting needs the right to read the other repository too; whoever has not got it sends the bytes. */

@@ -68,9 +68,9 @@ export class OciRegistry implements Registry {
 async function descriptorOf(session: Session, reference: Reference): Promise<Descriptor> {
 	const path = `manifests/${reference.digest ?? reference.tag ?? 'latest'}`;
 	const headers = {accept: manifestAccept};
-	// Some registries know no HEAD (405).
+	// Some registries know no HEAD.
 	const head = await session.ask({method: 'HEAD', path, headers}, 'resolve').catch((error: unknown) => {
-		if (!isKeelsonError(error, 'UNKNOWN')) {
+		if (!isKeelsonError(error, 'UNIMPLEMENTED')) {
 			throw error;
 		}
 		return undefined;

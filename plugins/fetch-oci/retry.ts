@@ -3,7 +3,7 @@ const BACK_OFF_MS = 100;
 
 /** Statuses that may be others the next time. */
 export function isPassing(status: number): boolean {
-	return status === 408 || status === 429 || status >= 500;
+	return status === 408 || status === 429 || (status >= 500 && status !== 501);
 }
 
 /**

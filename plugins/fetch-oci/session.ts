@@ -28,7 +28,8 @@ export interface RepositoryRequest {
 	readonly path: string;
 	readonly query?: Readonly<Record<string, string>>;
 	readonly headers?: Readonly<Record<string, string>>;
-	readonly body?: Uint8Array | string;
+	/** A stream goes once: what fails with it is not tried again. */
+	readonly body?: HttpRequest['body'];
 	readonly signal?: AbortSignal;
 }
 
@@ -110,8 +111,9 @@ export class Session {
 	/** Like askHost, to an address that the registry gave (an upload's location): another host learns neither tokens nor headers. */
 	async sendTo(host: RegistryHost, url: URL, request: Omit<RepositoryRequest, 'path' | 'query'>, capability: Capability): Promise<HttpResponse> {
 		const signal = this.signal(request.signal);
-		let hasAnswered = false;
-		for (let attempt = 1; ; attempt++) {
+		const isRepeatable = request.body === undefined || typeof request.body === 'string' || request.body instanceof Uint8Array;
+		let hasAnswered = !isRepeatable;
+		for (let attempt = isRepeatable ? 1 : ATTEMPTS; ; attempt++) {
 			const scopes = mergeScopes([`repository:${this.reference.repository}:${capability === 'push' ? 'pull,push' : 'pull'}`, ...this.#scopes]);
 			const authorization = this.#authorizer.headerFor(host, scopes);
 			const own = {...Object.fromEntries(this.#parts.options.headers ?? []), ...host.headers, ...(authorization === undefined ? {} : {authorization})};
@@ -185,7 +187,7 @@ async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
 	}
 }
 
-const CODES: Readonly<Record<number, ErrorCode>> = {400: 'INVALID_ARGUMENT', 401: 'UNAUTHENTICATED', 403: 'PERMISSION_DENIED', 404: 'NOT_FOUND', 416: 'OUT_OF_RANGE', 429: 'RESOURCE_EXHAUSTED'};
+const CODES: Readonly<Record<number, ErrorCode>> = {400: 'INVALID_ARGUMENT', 401: 'UNAUTHENTICATED', 403: 'PERMISSION_DENIED', 404: 'NOT_FOUND', 405: 'UNIMPLEMENTED', 416: 'OUT_OF_RANGE', 429: 'RESOURCE_EXHAUSTED', 501: 'UNIMPLEMENTED'};
 
 /** Says what was asked, the status, and the registry's own words, cut short. */
 async function failureOf(response: HttpResponse, what: string, notices: readonly string[]): Promise<KeelsonError> {

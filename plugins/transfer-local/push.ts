@@ -5,6 +5,7 @@ import type {Digest} from '../../contracts/oci/digest.ts';
 import {isForeignLayer, isIndex, isManifest} from '../../contracts/oci/media-type.ts';
 import {parseReference} from '../../contracts/oci/reference.ts';
 import type {RegistryEnd, StoreEnd} from '../../contracts/transfer/transfer.ts';
+import {isKeelsonError} from '../../kernel/errors.ts';
 import {choosePlatforms} from './choose-platforms.ts';
 import {withSignal, type Job} from './job.ts';
 import {forEachLimited} from './limit.ts';
@@ -12,6 +13,8 @@ import {parseChildren, refKey} from './manifest.ts';
 import {readDocument} from './read-document.ts';
 import {sourceLabel} from './source-label.ts';
 import {TreeWalk} from './tree-walk.ts';
+
+const ATTEMPTS = 3;
 
 /** Blobs first, then the manifests that name them, the root under the reference's tag last: a registry never has a manifest without its parts. */
 export async function push(job: Job, source: StoreEnd, destination: RegistryEnd): Promise<readonly ImageInfo[]> {
@@ -83,7 +86,21 @@ interface Sending {
 	readonly byDigest?: boolean;
 }
 
-async function send(job: Job, descriptor: Descriptor, {target, destination, parentsOf, byDigest = false}: Sending): Promise<void> {
+/** What broke on the way is pushed anew: the registry forgets what came of it. */
+async function send(job: Job, descriptor: Descriptor, sending: Sending): Promise<void> {
+	for (let attempt = 1; ; attempt++) {
+		try {
+			await sendOnce(job, descriptor, sending);
+			return;
+		} catch (error) {
+			if (attempt === ATTEMPTS || job.request.signal.aborted || !isKeelsonError(error, 'UNAVAILABLE')) {
+				throw error;
+			}
+		}
+	}
+}
+
+async function sendOnce(job: Job, descriptor: Descriptor, {target, destination, parentsOf, byDigest = false}: Sending): Promise<void> {
 	const {signal} = job.request;
 	const name = refKey(descriptor);
 	const details = {descriptor, total: descriptor.size, parents: parentsOf.get(descriptor.digest) ?? []};

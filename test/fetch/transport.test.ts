@@ -148,7 +148,7 @@ test('Retry-After is seconds or a date, and nobody waits for longer than half a 
 		const delay = retryDelayMs(3, nothing) ?? 0;
 		t.true(delay >= 600 && delay <= 1000, String(delay));
 	}
-	t.deepEqual([200, 404, 408, 429, 500, 503].filter(isPassing), [408, 429, 500, 503]);
+	t.deepEqual([200, 404, 408, 429, 500, 501, 503].filter(isPassing), [408, 429, 500, 503]);
 });
 
 test('a registry that is asked too often is waited for as long as it says; one that wants an hour is told of, with its limits', async t => {
@@ -279,6 +279,44 @@ test('a push that breaks goes on where the registry says that it stands', async 
 	t.true(kept.equals(bytes));
 	t.is(patches.filter(one => one.startsWith('PUT')).length, 1);
 });
+
+for (const status of [400, 404, 405, 416, 501]) {
+	test(`a registry that takes a second chunk with ${status} gets the blob in one piece, and all that follow`, async t => {
+		const bytes = Buffer.alloc(17 * 1024 * 1024, 'piece');
+		let uploads = 0;
+		const sizes: string[] = [];
+		await using stub = await HttpStub.start((request, response) => {
+			let size = 0;
+			request.on('data', (part: Buffer) => {
+				size += part.length;
+			}).on('end', () => {
+				const {method = '', headers} = request;
+				const location = {location: `/v2/a/blobs/uploads/${uploads}`};
+				if (size > 0) {
+					sizes.push(`${method} ${size}`);
+				}
+				if (method === 'HEAD') {
+					response.writeHead(404).end();
+				} else if (method === 'POST') {
+					uploads++;
+					response.writeHead(202, location).end();
+				} else if (method === 'PATCH' && headers['content-range']?.startsWith('0-') === false || method === 'GET') {
+					response.writeHead(status).end();
+				} else {
+					response.writeHead(method === 'PUT' ? 201 : 202, location).end();
+				}
+			});
+		});
+		await using client = clientOf();
+		await using target = await client.target(`${stub.host}/a:1`);
+		await t.throwsAsync(pushBytes(target, descriptorOf(bytes), bytes), {code: 'UNAVAILABLE', message: /cannot be pushed in chunks/});
+		await pushBytes(target, descriptorOf(bytes), bytes);
+		t.is(sizes.at(-1), `PUT ${bytes.length}`);
+		await pushBytes(target, descriptorOf(bytes.subarray(1)), bytes.subarray(1));
+		t.is(sizes.at(-1), `PUT ${bytes.length - 1}`);
+		t.is(sizes.filter(one => one.startsWith('PATCH')).length, 2);
+	});
+}
 
 test('a foreign layer comes from its own addresses, whose owners are told nothing, and else from the registry', async t => {
 	const bytes = Buffer.from('foreign bytes');

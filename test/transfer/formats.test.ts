@@ -101,3 +101,34 @@ story('a foreign layer is fetched from its own address and unpacked, but neither
 		t.is(bytes().includes(`blobs/sha256/${foreign.digest.slice(7)}`), has);
 	}
 });
+
+story('a push that is cut off is begun anew, and one into a registry that takes no chunks goes in one piece', async (t, corner) => {
+	const image = imageOf([layerOf(20 * 1024 * 1024)]);
+	const [layer] = image.layers;
+	await using registry = await SmallRegistry.start(image.manifest, [image]);
+	await corner.pull(registry.reference, {unpacks: []});
+	let cuts = 0;
+	const whole: number[] = [];
+	await using target = await HttpStub.start((request, response) => {
+		let size = 0;
+		request.on('data', (part: Buffer) => {
+			size += part.length;
+		}).on('end', () => {
+			const {method = '', headers, url = ''} = request;
+			const isChunk = method === 'PATCH';
+			if (isChunk && headers['content-range']?.startsWith('0-') === false) {
+				response.writeHead(400).end('no chunks here');
+			} else if (method === 'PUT' && size > 10_000_000 && ++cuts === 1) {
+				request.socket.destroy();
+			} else {
+				if (method === 'PUT' && url.includes('uploads')) {
+					whole.push(size);
+				}
+				response.writeHead(method === 'HEAD' ? 404 : method === 'POST' || isChunk ? 202 : 201, {location: '/v2/a/blobs/uploads/1'}).end();
+			}
+		});
+	});
+	await corner.transfer({source: {kind: 'store', name: 'image'}, destination: {kind: 'registry', reference: `${target.host}/a:1`}});
+	t.is(cuts, 2);
+	t.true(whole.includes(layer?.size ?? 0));
+});
