@@ -1,6 +1,7 @@
 import type {DeepPartial, Metrics} from '../../../api/gen/cgroups/cgroup1/metrics.ts';
 import {readCgroupFile, toCount, flatKeyed} from './cgroup-files.ts';
 import type {ContainerCgroup} from './container-cgroup.ts';
+import {rdmaOf} from './stats-devices.ts';
 
 /** USER_HZ, in which cpuacct.stat counts; 100 on all that Linux runs on here. */
 const tickNs = 10_000_000n;
@@ -8,11 +9,11 @@ const pageSizes = ['2MB', '1GB', '64KB', '32MB'];
 
 /** What cgroup v1 counts of a container (kernel Documentation/admin-guide/cgroup-v1). A controller that is not there is left out. */
 export async function readStatsV1({controllers}: ContainerCgroup): Promise<DeepPartial<Metrics>> {
-	const [pids, cpu, memory, memoryOomControl, blkio, hugetlb] = await Promise.all([
+	const [pids, cpu, memory, memoryOomControl, blkio, hugetlb, rdma] = await Promise.all([
 		pidsOf(controllers.get('pids')), cpuOf(controllers.get('cpuacct'), controllers.get('cpu')), memoryOf(controllers.get('memory')),
-		oomOf(controllers.get('memory')), blkioOf(controllers.get('blkio')), hugetlbOf(controllers.get('hugetlb')),
+		oomOf(controllers.get('memory')), blkioOf(controllers.get('blkio')), hugetlbOf(controllers.get('hugetlb')), rdmaOf(controllers.get('rdma')),
 	]);
-	const given = Object.entries({pids, cpu, memory, memoryOomControl, blkio, hugetlb}).filter(([, value]) => value !== undefined);
+	const given = Object.entries({pids, cpu, memory, memoryOomControl, blkio, hugetlb, rdma}).filter(([, value]) => value !== undefined);
 	return Object.fromEntries(given);
 }
 

@@ -1,11 +1,14 @@
-import type {DeepPartial, IOEntry, Metrics, PSIData, PSIStats} from '../../../api/gen/cgroups/cgroup2/metrics.ts';
+import {readdir} from 'node:fs/promises';
+import type {DeepPartial, HugeTlbStat, IOEntry, Metrics, PSIData, PSIStats} from '../../../api/gen/cgroups/cgroup2/metrics.ts';
 import {flatKeyed, pairs, readCgroupFile, toCount} from './cgroup-files.ts';
+import {rdmaOf} from './stats-devices.ts';
 
 /** What cgroup v2 counts of a container (kernel Documentation/admin-guide/cgroup-v2.rst). */
 export async function readStatsV2(directory: string): Promise<DeepPartial<Metrics>> {
 	const read = async (name: string): Promise<string | undefined> => readCgroupFile(directory, name);
-	const [cpu, cpuPressure, memory, io, ioPressure, events, pidsCurrent, pidsMax] = await Promise.all([
+	const [cpu, cpuPressure, memory, io, ioPressure, events, pidsCurrent, pidsMax, rdma, hugetlb] = await Promise.all([
 		read('cpu.stat'), read('cpu.pressure'), memoryOf(directory), read('io.stat'), read('io.pressure'), read('memory.events'), read('pids.current'), read('pids.max'),
+		rdmaOf(directory), hugetlbOf(directory),
 	]);
 	const stat = flatKeyed(cpu);
 	const event = flatKeyed(events);
@@ -17,6 +20,8 @@ export async function readStatsV2(directory: string): Promise<DeepPartial<Metric
 			psi: pressureOf(cpuPressure),
 		},
 		memory,
+		hugetlb,
+		...(rdma === undefined ? {} : {rdma}),
 		io: {usage: ioEntries(io), psi: pressureOf(ioPressure)},
 		memoryEvents: {
 			low: event('low'), high: event('high'), max: event('max'), oom: event('oom'), oomKill: event('oom_kill'), oomGroupKill: event('oom_group_kill'),
@@ -42,6 +47,15 @@ async function memoryOf(directory: string): Promise<DeepPartial<Metrics>['memory
 		swapUsage: toCount(swapCurrent), swapLimit: toCount(swapMax), swapMaxUsage: toCount(swapPeak),
 		psi: pressureOf(pressure),
 	};
+}
+
+async function hugetlbOf(directory: string): Promise<HugeTlbStat[]> {
+	const names = await readdir(directory).catch(() => []);
+	const sizes = names.map(name => /^hugetlb\.(\w+)\.current$/.exec(name)?.[1]).filter(size => size !== undefined);
+	return Promise.all(sizes.toSorted().map(async pagesize => {
+		const [current, max, events] = await Promise.all(['current', 'max', 'events'].map(async name => readCgroupFile(directory, `hugetlb.${pagesize}.${name}`)));
+		return {pagesize, current: toCount(current), max: toCount(max), failcnt: flatKeyed(events)('max')};
+	}));
 }
 
 /** Lines of `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6`. */

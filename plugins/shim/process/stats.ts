@@ -1,12 +1,14 @@
 import type {Any} from '../../../contracts/oci/any.ts';
 import {isUnified, type ContainerCgroup} from './container-cgroup.ts';
+import {networkOf} from './stats-devices.ts';
 
-/** A container's metrics, of the version of control groups that governs it. */
-export async function readStats(cgroup: ContainerCgroup): Promise<Any> {
+/** A container's metrics, of the version of control groups that governs it, with what init's network devices count. */
+export async function readStats(cgroup: ContainerCgroup, pid: number): Promise<Any> {
+	const network = await networkOf(pid);
 	if (isUnified(cgroup)) {
 		const [{Metrics}, {readStatsV2}] = await Promise.all([import('../../../api/gen/cgroups/cgroup2/metrics.ts'), import('./stats-v2.ts')]);
-		return {typeUrl: 'io.containerd.cgroups.v2.Metrics', value: Metrics.encode(Metrics.fromPartial(await readStatsV2(cgroup.unified))).finish()};
+		return {typeUrl: 'io.containerd.cgroups.v2.Metrics', value: Metrics.encode(Metrics.fromPartial({...await readStatsV2(cgroup.unified), network})).finish()};
 	}
 	const [{Metrics}, {readStatsV1}] = await Promise.all([import('../../../api/gen/cgroups/cgroup1/metrics.ts'), import('./stats-v1.ts')]);
-	return {typeUrl: 'io.containerd.cgroups.v1.Metrics', value: Metrics.encode(Metrics.fromPartial(await readStatsV1(cgroup))).finish()};
+	return {typeUrl: 'io.containerd.cgroups.v1.Metrics', value: Metrics.encode(Metrics.fromPartial({...await readStatsV1(cgroup), network})).finish()};
 }

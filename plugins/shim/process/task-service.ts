@@ -85,13 +85,13 @@ export function taskServices(shim: Shim, shutdown: () => void): readonly TtrpcSe
 			return {exitStatus, exitedAt: toTimestamp(exitedAt)};
 		},
 		stats: async ({id}) => {
-			const {cgroup} = shim.get(id);
+			const {cgroup, init} = shim.get(id);
 			if (cgroup === undefined) {
 				throw new KeelsonError('NOT_FOUND', `cgroup of container ${id}: none is known`);
 			}
 			// Loaded when first asked for: most shims never are.
 			const {readStats} = await import('./stats.ts');
-			return {stats: await readStats(cgroup)};
+			return {stats: await readStats(cgroup, init.pid)};
 		},
 		// Whoever connects asks for the shim's pid, before there is a container too.
 		connect: ({id}) => ({shimPid: process.pid, taskPid: shim.pidOf(id)}),
