@@ -23,15 +23,18 @@ export async function lastErrorSince(path: string, from: number): Promise<string
 	}
 }
 
-/** Reads a log of one JSON object a line (`--log-format json`, which runc and crun share); other lines are passed over. */
+/** Reads a log of JSON objects (`--log-format json`): runc writes one a line, crun its newer versions one over many; other lines are passed over. */
 export function lastErrorIn(text: string): string | undefined {
-	for (const line of text.split('\n').toReversed()) {
-		const entry = parseLine(line);
+	let last: string | undefined;
+	let begun = '';
+	for (const line of text.split('\n')) {
+		begun = line.startsWith('{') ? line : `${begun}\n${line}`;
+		const entry = line.trimEnd().endsWith('}') ? parseLine(begun) : undefined;
 		if (entry?.level === 'error' && typeof entry.msg === 'string' && entry.msg !== '') {
-			return entry.msg.trim();
+			last = entry.msg.trim();
 		}
 	}
-	return undefined;
+	return last;
 }
 
 function parseLine(line: string): {readonly level?: unknown; readonly msg?: unknown} | undefined {
