@@ -7,6 +7,7 @@ export {eventSuite, type EventSubject} from './event/event.suite.ts';
 export {metadataSuite, type MetadataSubject} from './metadata/metadata.suite.ts';
 export {networkSuite, type NetworkSubject} from './network/network.suite.ts';
 export {ociRuntimeSuite, type RuntimeStage} from './oci-runtime/oci-runtime.suite.ts';
+export {sandboxSuite, type SandboxStage, type SandboxSubject} from './sandbox/sandbox.suite.ts';
 export {snapshotSuite, type SnapshotterSubject, type SnapshotterSupports} from './snapshot/snapshot.suite.ts';
 export {streamSuite, type StreamSubject} from './stream/stream.suite.ts';
 export {taskSuite, type SpecChange, type TaskStage, type TaskSubject} from './task/task.suite.ts';

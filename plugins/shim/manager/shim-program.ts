@@ -95,16 +95,20 @@ export class ShimProgram {
 	}
 
 	#input(protocol: StartProtocol, {id, namespace, options}: ShimStart): Uint8Array {
-		if (protocol === 'flags') {
-			return options === undefined ? new Uint8Array(0) : AnyMessage.encode(options).finish();
-		}
 		const {grpcAddress, ttrpcAddress, daemonBinary, debug, version} = this.#environment;
-		return BootstrapParams.encode(BootstrapParams.fromPartial({
-			instanceId: id, namespace,
-			logLevel: debug ? LogLevel.LOG_LEVEL_DEBUG : LogLevel.LOG_LEVEL_INFO,
-			containerdVersion: version, containerdTtrpcAddress: ttrpcAddress, containerdGrpcAddress: grpcAddress, containerdBinary: daemonBinary,
-			extensions: options === undefined ? [] : [{value: options}],
-		})).finish();
+		switch (protocol) {
+			case 'flags':
+				return new Uint8Array(0);
+			case 'options':
+				return options === undefined ? new Uint8Array(0) : AnyMessage.encode(options).finish();
+			case 'bootstrap':
+				return BootstrapParams.encode(BootstrapParams.fromPartial({
+					instanceId: id, namespace,
+					logLevel: debug ? LogLevel.LOG_LEVEL_DEBUG : LogLevel.LOG_LEVEL_INFO,
+					containerdVersion: version, containerdTtrpcAddress: ttrpcAddress, containerdGrpcAddress: grpcAddress, containerdBinary: daemonBinary,
+					extensions: options === undefined ? [] : [{value: options}],
+				})).finish();
+		}
 	}
 
 	#flags({namespace, id}: ShimCall): string[] {

@@ -1,7 +1,10 @@
 import {stat} from 'node:fs/promises';
 
-/** How a shim's binary is told what to start: by a BootstrapParams on standard input (containerd 2.3), or by flags, with the options there (before). */
-export type StartProtocol = 'bootstrap' | 'flags';
+/**
+ * How a shim's binary is told what to start: by a BootstrapParams on standard input (containerd 2.3), by flags with the options there (before), or by
+ * flags alone, which is all that ours needs.
+ */
+export type StartProtocol = 'bootstrap' | 'options' | 'flags';
 
 /** As many binaries as a host may reasonably have; beyond that they are found out anew. */
 const knownMax = 256;
@@ -11,7 +14,7 @@ export class StartProtocols {
 	readonly #known = new Map<string, StartProtocol>();
 	readonly #own: string;
 
-	/** @param own our own launcher, which takes both, and loads less for flags */
+	/** @param own our own launcher, which takes each, and loads least for flags */
 	constructor(own: string) {
 		this.#own = own;
 	}
@@ -22,7 +25,7 @@ export class StartProtocols {
 		const known = binary === this.#own ? 'flags' : this.#known.get(key);
 		return {
 			// Not the other way round: what is meant as options can be read as parameters, with another name and namespace.
-			order: known === undefined ? ['bootstrap', 'flags'] : [known],
+			order: known === undefined ? ['bootstrap', 'options'] : [known],
 			worked: protocol => {
 				if (this.#known.size >= knownMax) {
 					this.#known.clear();
