@@ -2,16 +2,16 @@
  * Side by side with Debian's containerd in one run, in turn, same client, same runc, same registry, fresh directories.
  *
  *     npm run bench              everything
- *     npm run bench -- run       one group: pull, run, memory, output, api
+ *     npm run bench -- run       one group: pull, run, memory, many, output, api
  */
 
 import {benchApi} from './api.ts';
-import {benchMemory} from './memory.ts';
+import {benchMany, benchMemory} from './memory.ts';
 import {benchOutput} from './output.ts';
 import {benchPull} from './pull.ts';
 import {benchRun} from './run.ts';
 
-const groups: Readonly<Record<string, () => Promise<void>>> = {pull: benchPull, run: benchRun, memory: benchMemory, output: benchOutput, api: benchApi};
+const groups: Readonly<Record<string, () => Promise<void>>> = {pull: benchPull, run: benchRun, memory: benchMemory, many: benchMany, output: benchOutput, api: benchApi};
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter(name => !Object.hasOwn(groups, name));

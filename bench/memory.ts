@@ -1,7 +1,7 @@
 import {readFile, readdir} from 'node:fs/promises';
 import {Registry} from '../test/helpers/registry.ts';
 import {pushTestImages} from '../test/helpers/test-images.ts';
-import {withContestants, type Contestant} from './contestants.ts';
+import {withContestants, withPeers, type Contestant} from './contestants.ts';
 import {report} from './measure.ts';
 
 const CONTAINERS = 20;
@@ -37,6 +37,49 @@ export async function benchMemory(): Promise<void> {
 			}
 		}
 	});
+}
+
+/** Of daemon and shims together, with a hundred containers, and with five hundred: as many as the issue of the runtime and the shim asks about. */
+const MANY: readonly {readonly containers: number; readonly target: number}[] = [{containers: 100, target: 0.45}, {containers: 500, target: 0.15}];
+const LANES = 4;
+
+/** Many sleeping containers, beside those of containerd 2.1. */
+export async function benchMany(): Promise<void> {
+	await using registry = await Registry.start();
+	const {busybox} = await pushTestImages(registry);
+	await withPeers('many', ['2.1'], async (ours, [theirs]) => {
+		const both = [ours, theirs as Contestant];
+		for (const {ctr} of both) {
+			await ctr.ok('images', 'pull', '--plain-http', busybox);
+		}
+		let running = 0;
+		for (const {containers, target} of MANY) {
+			const sums: number[] = [];
+			for (const contestant of both) {
+				await inLanes(running, containers, async index => contestant.ctr.ok('run', '-d', busybox, `m${index}`, 'sleep', '10000'));
+				const {daemon, shims} = await memoryOf(contestant);
+				sums.push(daemon.proportional + shims.proportional);
+			}
+			running = containers;
+			const [mine = Number.NaN, peer = Number.NaN] = sums;
+			report(`daemon-and-shims-of-${containers}-proportional`, {ours: mine, peer, unit: 'MB', target});
+		}
+		for (const {ctr} of both) {
+			await inLanes(0, running, async index => {
+				await ctr.ok('tasks', 'delete', '--force', `m${index}`);
+				await ctr.ok('containers', 'rm', `m${index}`);
+			});
+		}
+	});
+}
+
+async function inLanes(from: number, to: number, work: (index: number) => Promise<unknown>): Promise<void> {
+	let next = from;
+	await Promise.all(Array.from({length: LANES}, async () => {
+		while (next < to) {
+			await work(next++);
+		}
+	}));
 }
 
 async function memoryOf({daemon}: Contestant): Promise<{daemon: Memory; shims: Memory}> {
