@@ -4,6 +4,7 @@ export {contentSuite, type ContentSubject} from './content/content.suite.ts';
 export {diffSuite} from './diff/diff.suite.ts';
 export type {DifferSubject} from './diff/diff-subject.suite.ts';
 export {eventSuite, type EventSubject} from './event/event.suite.ts';
+export {fetchSuite, type FetchHouse, type FetchSubject} from './fetch/fetch.suite.ts';
 export {metadataSuite, type MetadataSubject} from './metadata/metadata.suite.ts';
 export {networkSuite, type NetworkSubject} from './network/network.suite.ts';
 export {ociRuntimeSuite, type RuntimeStage} from './oci-runtime/oci-runtime.suite.ts';

@@ -132,3 +132,17 @@ story('a push that is cut off is begun anew, and one into a registry that takes 
 	t.is(cuts, 2);
 	t.true(whole.includes(layer?.size ?? 0));
 });
+
+story('a pull tells at its end how many requests a registry still allows, and what it warns of', async (t, corner) => {
+	const image = imageOf();
+	await using registry = await SmallRegistry.start(image.manifest, [image], (_asked, response) => {
+		response.setHeader('ratelimit-limit', '100;w=21600');
+		response.setHeader('ratelimit-remaining', '98;w=21600');
+		response.setHeader('warning', '299 - "this registry moves"');
+		return false;
+	});
+	const said: string[] = [];
+	await corner.pull(registry.reference, {progress: ({event, name}) => name === '' && said.push(event)});
+	const {host} = new URL(`http://${registry.reference}`);
+	t.deepEqual(said.slice(-3), [`${host} allows 98 of 100 requests more in 21600 s`, `${host} warns: this registry moves`, `Completed pull from OCI Registry (${registry.reference})`]);
+});
