@@ -1,12 +1,9 @@
-import {mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import path from 'node:path';
-import {succeed} from '../test/helpers/command.ts';
 import {containerd} from '../test/helpers/containerd-program.ts';
 import type {Ctr} from '../test/helpers/ctr.ts';
 import {Daemon, type Program} from '../test/helpers/daemon.ts';
 import {keelson} from '../test/helpers/keelson-program.ts';
 import type {Release} from '../test/helpers/releases.ts';
+import {onFreshDisk} from './fresh-disk.ts';
 
 /** One of those that are measured: the same client, the same runtime binary, directories on a file system of their own. */
 export interface Contestant {
@@ -18,15 +15,10 @@ export interface Contestant {
 }
 
 /**
- * Runs `work` with a fresh keelson and a fresh containerd of each of the releases, all on a tmpfs that nobody has written to (this kernel's ext4 slows
- * creation down where inodes were deleted a moment ago), and removes everything afterwards.
+ * Runs `work` with a fresh keelson and a fresh containerd of each of the releases, all on one fresh file system, and removes everything afterwards.
  */
 export async function withPeers(purpose: string, releases: readonly Release[], work: (ours: Contestant, peers: readonly Contestant[]) => Promise<void>): Promise<void> {
-	const disk = await mkdtemp(path.join(tmpdir(), 'keelson-bench-'));
-	await succeed('mount', ['-t', 'tmpfs', '-o', 'size=12g,mode=0755', 'tmpfs', disk]);
-	const before = process.env['TMPDIR'];
-	process.env['TMPDIR'] = disk;
-	try {
+	await onFreshDisk('tmpfs', async () => {
 		await using daemons = new AsyncDisposableStack();
 		const start = async (who: Contestant['who'], name: string, program: Program): Promise<Contestant> => {
 			const daemon = daemons.use(await Daemon.start(program));
@@ -38,15 +30,7 @@ export async function withPeers(purpose: string, releases: readonly Release[], w
 			peers.push(await start('peer', `containerd ${release}`, containerd(release)));
 		}
 		await work(ours, peers);
-	} finally {
-		if (before === undefined) {
-			delete process.env['TMPDIR'];
-		} else {
-			process.env['TMPDIR'] = before;
-		}
-		await succeed('umount', [disk]).catch(async () => succeed('umount', ['-l', disk]));
-		await rm(disk, {recursive: true, force: true});
-	}
+	});
 }
 
 /** As `withPeers`, with Debian's containerd alone. */

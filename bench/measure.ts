@@ -27,6 +27,12 @@ export function report(measure: string, {ours, peer, unit, direction = 'time', t
 	console.log(`bench: ${measure} ${format(ours)} ${format(peer)} ${ratio.toFixed(3)} ${target === undefined ? '-' : String(target)}`);
 }
 
+/** The same for a measure that has a limit of its own, and no peer: the ratio is to the limit. */
+export function reportLimit(measure: string, {ours, limit, unit}: {ours: number; limit: number; unit: string}): void {
+	console.log(`  ${measure.padEnd(34)} keelson ${format(ours)} ${unit}   limit ${format(limit)} ${unit}`);
+	console.log(`bench: ${measure} ${format(ours)} ${format(limit)} ${(ours / limit).toFixed(3)} 1`);
+}
+
 function format(value: number): string {
 	return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
