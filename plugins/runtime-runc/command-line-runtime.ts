@@ -142,10 +142,10 @@ class Scratch implements AsyncDisposable {
 	}
 }
 
-// runc says the first two; crun, which opens its status file or signals a process that was reaped, the others.
+// runc says the first two; crun, which opens its status file or the directory of its state, the others.
 function isAboutNothing(message: string): boolean {
 	return message.includes('container does not exist') || /container .*does not exist/.test(message)
-		|| /error opening file .*\/status`?: No such file or directory/.test(message);
+		|| /error opening file .*\/status`?: No such file or directory/.test(message) || /cannot open directory .*: No such file or directory/.test(message);
 }
 
 function descriptors({stdin, stdout, stderr}: RuntimeStdio): Record<number, number> {

@@ -3,6 +3,7 @@ import {mkdir, readdir} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
+import type {CreateTaskRequest} from '../../api/gen/services/tasks/v1/tasks.ts';
 import {CheckpointOptions, Options} from '../../api/gen/types/runc/options/oci.ts';
 import {Status} from '../../api/gen/types/task/task.ts';
 import {Lease} from '../../client/lease.ts';
@@ -13,12 +14,13 @@ import type {Ctr} from '../helpers/ctr.ts';
 import {Daemon} from '../helpers/daemon.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {FifoReader} from '../helpers/fifo-reader.ts';
+import {runtimePrograms} from '../helpers/releases.ts';
 import {clientOf, createContainer, createTask, remove} from '../helpers/task-client.ts';
 import {until} from '../helpers/until.ts';
 
 const folder = await criuFolder();
 test.after.always(async () => folder[Symbol.asyncDispose]());
-const scenario = endToEnd('checkpoint', {daemon: {searchFirst: [folder.path]}});
+const scenario = endToEnd('checkpoint', {daemon: {searchFirst: [folder.path], withoutUnifiedCgroup: true}});
 
 // A variable of the shell is nowhere but in memory; and a file that may be open at the time lies on a tmpfs, which is in the image.
 const counting = ['sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i; echo $i >/dev/count; sleep 0.05; done'];
@@ -151,7 +153,7 @@ scenario('what was restored can be kept again, and what is no checkpoint is refu
 }, {only: 'keelson', until: '1.6'});
 
 scenario('a checkpoint of containerd\'s goes on here', async ({t, ctr, images, daemon}) => {
-	await using peer = await Daemon.start(containerd('1.6'), {searchFirst: [folder.path]});
+	await using peer = await Daemon.start(containerd('1.6'), {searchFirst: [folder.path], withoutUnifiedCgroup: true});
 	const theirs = peer.ctr('1.6', ctr.namespace);
 	await theirs.ok('images', 'pull', '--plain-http', images.busybox);
 	using theirClient = clientOf(peer, theirs);
@@ -196,7 +198,7 @@ scenario('a checkpoint of ours goes on in containerd where all was copied', asyn
 	});
 	await remove(ctr, 'moved');
 
-	await using peer = await Daemon.start(containerd('1.6'), {searchFirst: [folder.path]});
+	await using peer = await Daemon.start(containerd('1.6'), {searchFirst: [folder.path], withoutUnifiedCgroup: true});
 	const theirs = peer.ctr('1.6', ctr.namespace);
 	await theirs.ok('images', 'pull', '--plain-http', images.busybox);
 	using theirClient = clientOf(peer, theirs);
@@ -207,4 +209,30 @@ scenario('a checkpoint of ours goes on in containerd where all was copied', asyn
 	await until('it to go on', () => after.read().split('\n').length > 3);
 	t.true(isCounting(before.text + after.text), `${before.text}${after.text}`);
 	await remove(theirs, 'moved');
+}, {only: 'keelson', until: '1.6'});
+
+scenario('a newer runc keeps and restores a container too', async ({t, ctr, images, daemon}) => {
+	using client = clientOf(daemon, ctr);
+	const {tasks} = client.services;
+	const at = placesIn(daemon);
+	const options = (criuImagePath = ''): Pick<CreateTaskRequest, 'options'> => ({options: {
+		typeUrl: 'containerd.runc.v1.Options',
+		value: Options.encode(Options.fromPartial({criuImagePath, binaryName: path.join(runtimePrograms, 'runc')})).finish(),
+	}});
+	using first = outputAt(at('first'));
+	await createContainer(client, ctr, images.busybox, {id: 'first', args: counting});
+	await createTask(client, 'first', {stdout: first.path, stderr: first.path, ...options()});
+	await tasks.start({containerId: 'first'});
+	await until('it to count', () => first.read().split('\n').length > 3);
+	await tasks.checkpoint({containerId: 'first', options: checkpointOptions({imagePath: at('image'), exit: true})});
+	await tasks.wait({containerId: 'first'});
+	const before = first.read();
+	await remove(ctr, 'first');
+	using second = outputAt(at('second'));
+	await createContainer(client, ctr, images.busybox, {id: 'second', args: counting});
+	await createTask(client, 'second', {stdout: second.path, stderr: second.path, ...options(at('image'))});
+	await tasks.start({containerId: 'second'});
+	await until('it to go on', () => second.read().split('\n').length > 3);
+	t.true(isCounting(before + second.read()), `${before}${second.read()}`);
+	await remove(ctr, 'second');
 }, {only: 'keelson', until: '1.6'});
