@@ -1,13 +1,13 @@
 import {constants} from 'node:fs';
 import {KeelsonError} from '../../kernel/errors.ts';
-import {Descriptor, changeTimesAt, openAt, RESOLVE} from '../../lib/sys/at.ts';
+import {changeOwnerAt, changeTimesAt, Descriptor, openAt, RESOLVE} from '../../lib/sys/at.ts';
 import {getAttribute, listAttributes, setAttribute} from '../../lib/sys/extended-attributes.ts';
-import {statusAt} from '../../lib/sys/file-status.ts';
+import {statusAt, type FileStatus} from '../../lib/sys/file-status.ts';
 import {AT_FDCWD, errnoOf} from '../../lib/sys/libc.ts';
 import type {JobControl} from './apply-job.ts';
 import {copyDescription, isOfOverlay} from './attributes.ts';
 import {directoryFlags} from './directory-handles.ts';
-import {show, toBytes} from './entry-path.ts';
+import {show, splitPath, toBytes} from './entry-path.ts';
 import type {ImpliedDirectory} from './later-layers.ts';
 import {LowerLayers} from './lower-layers.ts';
 
@@ -25,37 +25,46 @@ export interface JoinJob {
 export async function runJoin({root, lower, opaque, implied}: JoinJob, {check}: JobControl): Promise<void> {
 	using layers = new LowerLayers(lower, opaque);
 	using top = new Descriptor(openAt(AT_FDCWD, root, {flags: directoryFlags}));
+	/** What those had, in the order in which they were made, when something was made in them. */
+	const origins = new Map<string, FileStatus>();
 	for (const directory of implied) {
 		check();
-		join(top.fd, directory, layers);
+		join(top.fd, directory, {layers, origins});
 	}
 }
 
-function join(root: number, {path, inode, isDescribed}: ImpliedDirectory, layers: LowerLayers): void {
-	const found = tryOpen(root, path);
-	if (found === undefined) {
-		return;
-	}
-	using upper = found;
-	// The archive took it away, and maybe made another in its place.
-	if (statusAt(upper.fd, '').ino !== inode) {
-		return;
-	}
+function join(root: number, {path, inode, isDescribed}: ImpliedDirectory, {layers, origins}: {readonly layers: LowerLayers; readonly origins: Map<string, FileStatus>}): void {
 	using lower = layers.find(path);
-	if (lower === undefined) {
+	const origin = lower === undefined ? undefined : statusAt(lower.fd, '');
+	if (origin !== undefined) {
+		origins.set(path, origin);
+	}
+	using upper = tryOpen(root, path);
+	// The archive may have taken it away, and made another in its place.
+	if (upper === undefined || statusAt(upper.fd, '').ino !== inode) {
+		return;
+	}
+	if (lower === undefined || origin === undefined) {
+		inheritGroup(upper.fd, isDescribed ? undefined : origins.get(splitPath(path).parent));
 		return;
 	}
 	// It says what files made in a directory are like: these are there already.
 	if (listAttributes(lower.fd).some(name => name.toString('latin1') === 'system.posix_acl_default')) {
 		throw new KeelsonError('ABORTED', `directory ${show(path)} has a default access list: the layer cannot be applied apart from those below`);
 	}
-	const status = statusAt(lower.fd, '');
 	if (isDescribed) {
 		addAttributes(lower.fd, upper.fd);
 		return;
 	}
-	copyDescription(lower.fd, status, upper.fd);
-	changeTimesAt(upper.fd, '.', {mtimeNs: status.mtimeNs, atimeNs: status.mtimeNs});
+	copyDescription(lower.fd, origin, upper.fd);
+	changeTimesAt(upper.fd, '.', {mtimeNs: origin.mtimeNs, atimeNs: origin.mtimeNs});
+}
+
+// mkdir(2): what is made in a directory with the set-group-ID bit has its group.
+function inheritGroup(fd: number, parent: FileStatus | undefined): void {
+	if (parent !== undefined && (parent.mode & S_ISGID) !== 0) {
+		changeOwnerAt(fd, '', statusAt(fd, '').uid, parent.gid);
+	}
 }
 
 function addAttributes(from: number, to: number): void {
@@ -78,3 +87,5 @@ function tryOpen(root: number, path: string): Descriptor | undefined {
 		throw error;
 	}
 }
+
+const S_ISGID = 0o2000;
