@@ -4,7 +4,8 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {Descriptor} from './at.ts';
 import type {DescriptorWatcher} from './descriptor-watcher.ts';
 import {receiveDescriptors} from './descriptors.ts';
-import {bindings, cString, errnoOf, lastError} from './libc.ts';
+import {bindings, errnoOf, lastError} from './libc.ts';
+import {AF_UNIX, unixAddress} from './unix-address.ts';
 
 /**
  * Where an OCI runtime delivers the master's end of a container's terminal (`--console-socket`): one connection, one message, one
@@ -25,7 +26,7 @@ export class ConsoleSocket implements AsyncDisposable {
 	/** Listens at `path` with mode 0600. Rejects with ALREADY_EXISTS when a file is there, INVALID_ARGUMENT for a path over 107 bytes. */
 	static listen(path: string, watcher: DescriptorWatcher): ConsoleSocket {
 		const {socket, bind, listen, fchmod} = functions();
-		const address = toAddress(path);
+		const address = unixAddress(path);
 		const fd: number = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (fd === -1) {
 			throw lastError(`console socket at ${path}`);
@@ -86,19 +87,6 @@ export class ConsoleSocket implements AsyncDisposable {
 	}
 }
 
-function toAddress(path: string): Buffer {
-	const bytes = cString(path);
-	// sun_path has 108 bytes with its end.
-	if (bytes.length > 108) {
-		throw new KeelsonError('INVALID_ARGUMENT', `path of console socket ${path} is ${bytes.length - 1} bytes, at most 107`);
-	}
-	const address = Buffer.alloc(2 + bytes.length);
-	address.writeUInt16LE(AF_UNIX, 0);
-	bytes.copy(address, 2);
-	return address;
-}
-
-const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;

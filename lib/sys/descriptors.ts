@@ -27,6 +27,22 @@ export async function sendDescriptors(socket: number, fds: readonly number[], da
 	}
 }
 
+/**
+ * The same, and never waits: false when the receiver takes nothing now. Rejects when the connection is gone. On a socket of packets `data` is one.
+ */
+export function trySendDescriptors(socket: number, fds: readonly number[], data: Uint8Array): boolean {
+	const message = new Message(Buffer.from(data), fds.length);
+	message.write(fds);
+	if (functions().sendmsg(socket, message.header, MSG_NOSIGNAL | MSG_DONTWAIT) !== -1) {
+		return message.data.length > 0;
+	}
+	const error = lastError(`send ${fds.length} descriptors over descriptor ${socket}`);
+	if (error.code === 'UNAVAILABLE') {
+		return false;
+	}
+	throw error;
+}
+
 /** Two ends of a new unix stream connection, closed on exec, the caller's to close. */
 export function socketPair(): readonly [number, number] {
 	const pair = Buffer.alloc(8);
