@@ -1,4 +1,4 @@
-import {access, readFile} from 'node:fs/promises';
+import {access, readdir, readFile, rmdir} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type TestFn} from 'ava';
 import {Options} from '../../api/gen/types/runc/options/oci.ts';
@@ -73,7 +73,11 @@ test('a shim that is to have a cgroup of its own may be made of the spare', asyn
 	await using stage = await ShimStage.open({hasWarmSpare: true, options: {
 		typeUrl: 'containerd.runc.v1.Options', value: Options.encode(Options.fromPartial({shimCgroup: '/keelson-spare-test'})).finish(),
 	}});
-	t.teardown(async () => stage.removeCgroups('keelson-spare-test'));
+	t.teardown(async () => {
+		for (const controller of await readdir('/sys/fs/cgroup')) {
+			await rmdir(`/sys/fs/cgroup/${controller}/keelson-spare-test`).catch(() => undefined);
+		}
+	});
 	const spare = await stage.spare();
 	const id = await running(stage);
 	t.is(await stage.shimOf(id), spare);

@@ -1,7 +1,7 @@
 import {execFile} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {closeSync, constants, openSync, readSync} from 'node:fs';
-import {chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, rmdir, symlink} from 'node:fs/promises';
+import {chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink} from 'node:fs/promises';
 import {Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -203,10 +203,9 @@ export class ShimStage implements TaskStage {
 		return (await ttrpcClientFor(version === 3 ? taskV3 : taskV2, client).connect({id: containerId})).shimPid;
 	}
 
-	async removeCgroups(name: string): Promise<void> {
-		for (const controller of await readdir('/sys/fs/cgroup')) {
-			await rmdir(`/sys/fs/cgroup/${controller}/${name}`).catch(() => undefined);
-		}
+	/** A container's root file system, as it is on the host. */
+	rootfs(containerId: string): string {
+		return path.join(this.directory, `rootfs-${containerId}`);
 	}
 
 	/** The pid of the shim that waits, once it answers. */

@@ -19,6 +19,7 @@ import {StartProtocols} from './start-protocols.ts';
 import {TaskNetworks} from './task-networks.ts';
 import {TaskRegistry} from './task-registry.ts';
 import {TaskWorld} from './task-world.ts';
+import {recordToldExits} from './told-exits.ts';
 import {WarmSpare} from './warm-spare.ts';
 
 export interface ShimTaskManagerOptions {
@@ -28,7 +29,7 @@ export interface ShimTaskManagerOptions {
 	readonly networks: ReadonlyMap<string, Network>;
 	readonly differ: Differ | undefined;
 	readonly place: BundlePlace;
-	readonly environment: ShimEnvironment;
+	readonly environment: Omit<ShimEnvironment, 'hasWarmSpare'>;
 	readonly search: RuntimeSearch;
 	readonly sandboxes: ReadonlyMap<string, SandboxController>;
 	readonly deadlines: Deadlines;
@@ -45,12 +46,14 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	readonly #pool: ShimPool;
 	readonly #world: TaskWorld;
 	readonly #warm: WarmSpare | undefined;
+	readonly #closing = new AbortController();
 	/** Resolves when every task of an earlier daemon has been decided upon. */
 	#recovered: Promise<void> = Promise.resolve();
 
-	private constructor({metadata, events, namespaces, networks, differ, place, environment, search, sandboxes, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
+	private constructor({metadata, events, namespaces, networks, differ, place, environment: given, search, sandboxes, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
 		this.#metadata = metadata;
-		const {grpcAddress} = environment;
+		const {grpcAddress} = given;
+		const environment = {...given, hasWarmSpare};
 		const protocols = new StartProtocols(search.own);
 		this.#warm = hasWarmSpare && grpcAddress !== '' ? new WarmSpare({program: new ShimProgram(search.own, environment, protocols), grpcAddress, log}) : undefined;
 		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, warm: this.#warm, lost: shim => this.#lost(shim)});
@@ -68,6 +71,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 		const manager = new ShimTaskManager(options);
 		const {done} = await recoverTasks(manager.#world);
 		manager.#recovered = done;
+		void recordToldExits(options.events, options.place, manager.#closing.signal);
 		return manager;
 	}
 
@@ -90,6 +94,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 
 	/** Lets go of shims; those with containers go on. */
 	async [Symbol.asyncDispose](): Promise<void> {
+		this.#closing.abort();
 		await this.#pool[Symbol.asyncDispose]();
 		await this.#warm?.[Symbol.asyncDispose]();
 		for (const {logPipe} of this.#world.registry.all()) {
@@ -97,15 +102,9 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 		}
 	}
 
-	// Its containers have lost their parent: nobody can say how they end.
 	#lost(shim: RunningShim): void {
-		for (const id of shim.containers) {
-			const task = this.#world.registry.list(shim.namespace).find(one => one.id === id);
-			if (task !== undefined && task.leaving === undefined) {
-				this.#world.bury(task).catch((error: unknown) => {
-					this.#world.log.error('a task without a shim could not be taken away', {namespace: shim.namespace, container: id, error});
-				});
-			}
-		}
+		this.#world.succession.of(shim).catch((error: unknown) => {
+			this.#world.log.error('containers of a shim that is gone stay unknown', {namespace: shim.namespace, containers: [...shim.containers], error});
+		});
 	}
 }

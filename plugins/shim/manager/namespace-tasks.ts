@@ -31,10 +31,10 @@ export class NamespaceTasks implements Tasks {
 	}
 
 	async start({containerId, execId}: ProcessKey, signal?: AbortSignal): Promise<number> {
-		const {task, client, options} = this.#ask(containerId, signal);
-		const {pid} = await withCode(client.start({id: containerId, execId}, options));
+		// A shim that is killed at it may have started the process: its heir then says so.
+		const {pid} = await this.#ask(containerId, signal, async (client, options) => withCode(client.start({id: containerId, execId}, options)));
 		if (execId === '') {
-			task.pid = pid;
+			this.#world.registry.get(this.#namespace, containerId).pid = pid;
 		}
 		return pid;
 	}
@@ -45,12 +45,14 @@ export class NamespaceTasks implements Tasks {
 			await task.leaving;
 			return this.delete(containerId, signal);
 		}
-		const {client, options} = this.#ask(containerId, signal);
+		if (task.shim === undefined) {
+			throw silent(containerId);
+		}
 		const deleted = Promise.withResolvers<void>();
 		deleted.promise.catch(() => undefined);
 		task.leaving = deleted.promise;
 		try {
-			const exit = await this.#deleteInShim(task, client, options);
+			const exit = await this.#deleteInShim(task, signal);
 			task.end(exit);
 			await this.#world.forget(task);
 			return exit;
@@ -70,8 +72,7 @@ export class NamespaceTasks implements Tasks {
 		if (execId === '') {
 			return this.delete(containerId, signal);
 		}
-		const {client, options} = this.#ask(containerId, signal);
-		const {pid, exitStatus, exitedAt} = await withCode(client.delete({id: containerId, execId}, options));
+		const {pid, exitStatus, exitedAt} = await this.#ask(containerId, signal, async (client, options) => withCode(client.delete({id: containerId, execId}, options)));
 		return {pid, exitStatus, exitedAt: fromTimestamp(exitedAt) ?? new Date()};
 	}
 
@@ -95,49 +96,51 @@ export class NamespaceTasks implements Tasks {
 	}
 
 	async kill({containerId, execId}: ProcessKey, signalNumber: number, all: boolean, signal?: AbortSignal): Promise<void> {
-		const {client, options} = this.#ask(containerId, signal);
-		await client.kill({id: containerId, execId, signal: signalNumber, all}, options);
+		await this.#ask(containerId, signal, async (client, options) => client.kill({id: containerId, execId, signal: signalNumber, all}, options));
 	}
 
 	async exec({containerId, execId, terminal, stdin, stdout, stderr, spec}: ExecProcess, signal?: AbortSignal): Promise<void> {
-		const {client, options} = this.#ask(containerId, signal);
-		await withCode(client.exec({id: containerId, execId, terminal, stdin, stdout, stderr, spec}, options));
+		let attempts = 0;
+		await this.#ask(containerId, signal, async (client, options) => {
+			attempts++;
+			try {
+				await withCode(client.exec({id: containerId, execId, terminal, stdin, stdout, stderr, spec}, options));
+			} catch (error) {
+				// The shim that was killed at it has written it down.
+				if (attempts === 1 || !isKeelsonError(error, 'ALREADY_EXISTS')) {
+					throw error;
+				}
+			}
+		});
 	}
 
 	async resizePty({containerId, execId}: ProcessKey, {width, height}: {readonly width: number; readonly height: number}, signal?: AbortSignal): Promise<void> {
-		const {client, options} = this.#ask(containerId, signal);
-		await client.resizePty({id: containerId, execId, width, height}, options);
+		await this.#ask(containerId, signal, async (client, options) => client.resizePty({id: containerId, execId, width, height}, options));
 	}
 
 	async closeIo({containerId, execId}: ProcessKey, stdin: boolean, signal?: AbortSignal): Promise<void> {
-		const {client, options} = this.#ask(containerId, signal);
-		await client.closeIO({id: containerId, execId, stdin}, options);
+		await this.#ask(containerId, signal, async (client, options) => client.closeIO({id: containerId, execId, stdin}, options));
 	}
 
 	async pause(containerId: string, signal?: AbortSignal): Promise<void> {
-		const {client, options} = this.#ask(containerId, signal);
-		await client.pause({id: containerId}, options);
+		await this.#ask(containerId, signal, async (client, options) => client.pause({id: containerId}, options));
 	}
 
 	async resume(containerId: string, signal?: AbortSignal): Promise<void> {
-		const {client, options} = this.#ask(containerId, signal);
-		await client.resume({id: containerId}, options);
+		await this.#ask(containerId, signal, async (client, options) => client.resume({id: containerId}, options));
 	}
 
 	async pids(containerId: string, signal?: AbortSignal): Promise<readonly {readonly pid: number; readonly info?: Any}[]> {
-		const {client, options} = this.#ask(containerId, signal);
-		const {processes} = await client.pids({id: containerId}, options);
+		const {processes} = await this.#ask(containerId, signal, async (client, options) => client.pids({id: containerId}, options));
 		return processes.map(({pid, info}) => ({pid, ...(info === undefined ? {} : {info})}));
 	}
 
 	async checkpoint(containerId: string, path: string, checkpointOptions: Any | undefined, signal?: AbortSignal): Promise<void> {
-		const {client, options} = this.#ask(containerId, signal);
-		await client.checkpoint({id: containerId, path, options: checkpointOptions}, options);
+		await this.#ask(containerId, signal, async (client, options) => client.checkpoint({id: containerId, path, options: checkpointOptions}, options));
 	}
 
 	async update(containerId: string, resources: Any | undefined, annotations: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void> {
-		const {client, options} = this.#ask(containerId, signal);
-		await client.update({id: containerId, resources, annotations}, options);
+		await this.#ask(containerId, signal, async (client, options) => client.update({id: containerId, resources, annotations}, options));
 	}
 
 	async metrics(filters: readonly string[], signal?: AbortSignal): Promise<readonly TaskMetric[]> {
@@ -146,8 +149,7 @@ export class NamespaceTasks implements Tasks {
 			matches(([field]) => field === 'id' ? id : field === 'namespace' ? this.#namespace : undefined));
 		const metrics = await Promise.all(wanted.map(async ({id}) => {
 			try {
-				const {client} = this.#ask(id, signal);
-				const {stats} = await client.stats({id}, {timeoutMs: this.#world.deadlines.state, signal});
+				const {stats} = await this.#ask(id, signal, async client => client.stats({id}, {timeoutMs: this.#world.deadlines.state, signal}));
 				return stats === undefined ? undefined : {id, timestamp: new Date(), data: stats};
 			} catch (error) {
 				signal?.throwIfAborted();
@@ -159,18 +161,18 @@ export class NamespaceTasks implements Tasks {
 	}
 
 	async wait({containerId, execId}: ProcessKey, signal?: AbortSignal): Promise<ProcessExit> {
-		const {task, client} = this.#ask(containerId, undefined);
+		const task = this.#world.registry.get(this.#namespace, containerId);
 		if (execId === '') {
 			return orAborted(task.exited, signal);
 		}
 		try {
-			const {exitStatus, exitedAt} = await client.wait({id: containerId, execId}, {signal});
+			const {exitStatus, exitedAt} = await this.#ask(containerId, signal, async client => client.wait({id: containerId, execId}, {signal}));
 			return {pid: 0, exitStatus, exitedAt: fromTimestamp(exitedAt) ?? new Date()};
 		} catch (error) {
-			if (!isShimGone(error)) {
+			// With a shim that nobody takes the place of goes the exec; how it ended nobody knows.
+			if (!isShimGone(error) || task.shim?.isClosed === false) {
 				throw error;
 			}
-			// With its shim goes the exec; how it ended nobody knows.
 			const {exitedAt} = await orAborted(task.exited, signal);
 			return {pid: 0, exitStatus: 255, exitedAt};
 		}
@@ -188,7 +190,7 @@ export class NamespaceTasks implements Tasks {
 			return unknown;
 		}
 		try {
-			const state = await task.shim.task.state({id: task.id, execId}, {timeoutMs: this.#world.deadlines.state, signal});
+			const state = await this.#ask(task.id, signal, async client => client.state({id: task.id, execId}, {timeoutMs: this.#world.deadlines.state, signal}));
 			const exitedAt = fromTimestamp(state.exitedAt);
 			const {pid, stdin, stdout, stderr, terminal, exitStatus} = state;
 			return {
@@ -204,9 +206,9 @@ export class NamespaceTasks implements Tasks {
 		}
 	}
 
-	async #deleteInShim(task: Task, client: TaskClient, options: CallOptions): Promise<ProcessExit> {
+	async #deleteInShim(task: Task, signal: AbortSignal | undefined): Promise<ProcessExit> {
 		try {
-			const {pid, exitStatus, exitedAt} = await withCode(client.delete({id: task.id, execId: ''}, options));
+			const {pid, exitStatus, exitedAt} = await this.#ask(task.id, signal, async (client, options) => withCode(client.delete({id: task.id, execId: ''}, options)));
 			return {pid, exitStatus, exitedAt: fromTimestamp(exitedAt) ?? new Date()};
 		} catch (error) {
 			// The shim has done so before, for a daemon that was killed before it could take the rest away.
@@ -217,14 +219,30 @@ export class NamespaceTasks implements Tasks {
 		}
 	}
 
-	/** The shim of a task. Throws NOT_FOUND; UNAVAILABLE while it does not answer. */
-	#ask(containerId: string, signal: AbortSignal | undefined): {readonly task: Task; readonly client: TaskClient; readonly options: CallOptions} {
+	/**
+	 * Asks the shim of a task; the one that takes its place, when it dies meanwhile. Rejects with NOT_FOUND, and UNAVAILABLE while nobody answers.
+	 */
+	async #ask<T>(containerId: string, signal: AbortSignal | undefined, call: (client: TaskClient, options: CallOptions) => Promise<T>): Promise<T> {
 		const task = this.#world.registry.get(this.#namespace, containerId);
-		if (task.shim === undefined) {
-			throw new KeelsonError('UNAVAILABLE', `the shim of task ${containerId} does not answer`);
+		const {shim} = task;
+		if (shim === undefined) {
+			throw silent(containerId);
 		}
-		return {task, client: task.shim.task, options: {timeoutMs: this.#world.deadlines.call, signal}};
+		const options = {timeoutMs: this.#world.deadlines.call, signal};
+		try {
+			return await call(shim.task, options);
+		} catch (error) {
+			const heir = isShimGone(error) ? await orAborted(this.#world.succession.heirOf(task, shim), signal) : undefined;
+			if (heir === undefined) {
+				throw error;
+			}
+			return call(heir.task, options);
+		}
 	}
+}
+
+function silent(containerId: string): KeelsonError {
+	return new KeelsonError('UNAVAILABLE', `the shim of task ${containerId} does not answer`);
 }
 
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -2,6 +2,7 @@ import {isKeelsonError} from '../../../kernel/errors.ts';
 import {Bundle} from './bundle.ts';
 import {LogPipe} from './log-pipe.ts';
 import {isShimGone} from './shim-errors.ts';
+import type {LostShim} from './succession.ts';
 import {Task} from './task.ts';
 import type {TaskWorld} from './task-world.ts';
 
@@ -16,37 +17,56 @@ export async function recoverTasks(world: TaskWorld): Promise<{readonly done: Pr
 		world.registry.add(task);
 		tasks.push(task);
 	}
-	const all = tasks.map(async task => recover(world, task).catch((error: unknown) => {
-		world.log.error('a task could not be recovered', {namespace: task.namespace, container: task.id, error});
-	}));
-	return {done: Promise.all(all).then(() => undefined)};
+	return {done: recoverAll(world, tasks)};
 }
 
-async function recover(world: TaskWorld, task: Task): Promise<void> {
-	const {bundle} = task;
+async function recoverAll(world: TaskWorld, tasks: readonly Task[]): Promise<void> {
+	const failed = (task: Task) => (error: unknown): void => {
+		world.log.error('a task could not be recovered', {namespace: task.namespace, container: task.id, error});
+	};
+	const lost = new Map<string, Lost>();
+	await Promise.all(tasks.map(async task => recover(world, task, lost).catch(failed(task))));
+	await Promise.all([...lost.values()].map(async ({shim, tasks: own}) => world.succession.begin(shim, own).catch((error: unknown) => {
+		own.forEach(task => failed(task)(error));
+	})));
+}
+
+interface Lost {
+	readonly shim: LostShim;
+	readonly tasks: Task[];
+}
+
+async function recover(world: TaskWorld, task: Task, lost: Map<string, Lost>): Promise<void> {
+	const {bundle, namespace, id} = task;
 	const [address, binary] = await Promise.all([bundle.readAddress(), bundle.readShimBinary()]);
 	if (address === undefined || binary === undefined) {
 		// The daemon ended in the middle of a create, before there was a shim to speak of.
 		await world.bury(task);
 		return;
 	}
-	task.logPipe = await LogPipe.open(bundle.path, world.log.with({namespace: task.namespace, container: task.id}));
+	task.logPipe = await LogPipe.open(bundle.path, world.log.with({namespace, container: id}));
 	const {load, state} = world.deadlines;
+	const isBorrowed = await bundle.readSandbox() !== undefined;
+	const isShared = !isBorrowed && binary === world.search.own;
+	const program = world.program(binary);
 	try {
-		const isBorrowed = await bundle.readSandbox() !== undefined;
-		const isShared = !isBorrowed && binary === world.search.own;
-		const shim = await world.pool.adopt(world.program(binary), bundle, address, {isShared, isBorrowed, signal: AbortSignal.timeout(load)});
-		const {pid} = await shim.task.state({id: task.id, execId: ''}, {timeoutMs: Math.max(load, state)});
+		const shim = await world.pool.adopt(program, bundle, address, {isShared, isBorrowed, signal: AbortSignal.timeout(load)});
+		const {pid} = await shim.task.state({id, execId: ''}, {timeoutMs: Math.max(load, state)});
 		task.pid = pid;
 		task.shim = shim;
 		world.watch(task);
-		world.log.debug('task recovered', {namespace: task.namespace, container: task.id, pid});
+		world.log.debug('task recovered', {namespace, container: id, pid});
 	} catch (error) {
-		if (isShimGone(error) || isKeelsonError(error, 'NOT_FOUND')) {
+		if (isKeelsonError(error, 'NOT_FOUND') && task.shim === undefined && world.pool.has(address)) {
+			// The shim is there and knows nothing of it.
 			await world.bury(task);
-			return;
+		} else if (isShimGone(error) || isKeelsonError(error, 'NOT_FOUND')) {
+			const group = lost.get(address.address) ?? {shim: {program, namespace, address, isShared}, tasks: []};
+			group.tasks.push(task);
+			lost.set(address.address, group);
+		} else {
+			// It hangs: it stays as it is, shown as unknown, until somebody ends it or the daemon starts again.
+			world.log.warn('the shim of a task does not answer', {namespace, container: id, error});
 		}
-		// It hangs: it stays as it is, shown as unknown, until somebody ends it or the daemon starts again.
-		world.log.warn('the shim of a task does not answer', {namespace: task.namespace, container: task.id, error});
 	}
 }

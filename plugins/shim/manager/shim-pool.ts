@@ -1,6 +1,8 @@
 import type {Any} from '../../../contracts/oci/any.ts';
 import type {Logger} from '../../../kernel/log.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
+import {connectTtrpc} from '../../../lib/ttrpc/client.ts';
+import type {SpareInheritance} from '../protocol/spare-service.ts';
 import type {Bundle, ShimAddress} from './bundle.ts';
 import type {Deadlines} from './deadlines.ts';
 import {RunningShim} from './running-shim.ts';
@@ -27,6 +29,9 @@ interface Slot {
 	readonly isShared: boolean;
 	/** Somebody else ends it: it is let go of when it is empty. */
 	readonly isBorrowed: boolean;
+	/** Once it is known. */
+	address?: string;
+	isOver?: boolean;
 	spare?: NodeJS.Timeout | undefined;
 }
 
@@ -46,7 +51,7 @@ export class ShimPool implements AsyncDisposable {
 	}): Promise<RunningShim> {
 		const {containersPerShim} = this.#options;
 		const key = `${bundle.namespace}\0${program.path}`;
-		const found = isShared ? [...this.#slots].find(slot => slot.isShared && slot.key === key && slot.ids.size < containersPerShim) : undefined;
+		const found = isShared ? [...this.#slots].find(slot => slot.isShared && slot.isOver !== true && slot.key === key && slot.ids.size < containersPerShim) : undefined;
 		const slot = found ?? this.#add(key, isShared && containersPerShim > 1, async shared => this.#start(program, bundle, {isShared: shared, options, signal}));
 		clearTimeout(slot.spare);
 		slot.ids.add(bundle.id);
@@ -60,19 +65,29 @@ export class ShimPool implements AsyncDisposable {
 		readonly isShared: boolean; readonly isBorrowed?: boolean; readonly signal: AbortSignal;
 	}): Promise<RunningShim> {
 		const key = `${bundle.namespace}\0${program.path}`;
-		for (const slot of this.#slots) {
-			const shim = await slot.shim.catch(() => undefined);
-			if (shim?.address.address === address.address) {
-				slot.ids.add(bundle.id);
-				shim.containers.add(bundle.id);
-				return shim;
-			}
-		}
-		const slot = this.#add(key, isShared, async shared => RunningShim.connect({program, namespace: bundle.namespace, address, isShared: shared}, signal), isBorrowed);
+		const found = [...this.#slots].find(one => one.address === address.address && !one.isOver);
+		const slot = found ?? this.#add(key, isShared && this.#options.containersPerShim > 1, async shared => RunningShim.connect({program, namespace: bundle.namespace, address, isShared: shared}, signal), isBorrowed);
+		slot.address = address.address;
 		slot.ids.add(bundle.id);
 		const shim = await slot.shim;
 		shim.containers.add(bundle.id);
 		return shim;
+	}
+
+	/** Whether a shim at this address is connected. */
+	has(address: ShimAddress): boolean {
+		return [...this.#slots].some(slot => slot.address === address.address && !slot.isOver);
+	}
+
+	/** Rejects with UNAVAILABLE or NOT_FOUND when nobody listens there. */
+	async probe(address: ShimAddress, signal: AbortSignal): Promise<void> {
+		await using _ = await connectTtrpc(address.address.replace(/^unix:\/\//, ''), {signal});
+	}
+
+	/** Has the spare take up containers of a shim that is gone; false where none can. */
+	async inherit(program: ShimProgram, inheritance: SpareInheritance): Promise<boolean> {
+		const {warm} = this.#options;
+		return warm?.serves(program.path) === true && warm.inherit(inheritance);
 	}
 
 	/** A container has left: a shim of its own is asked to end, a shared one that is empty stays for a while. */
@@ -110,13 +125,18 @@ export class ShimPool implements AsyncDisposable {
 		const slot: Slot = {key, isShared, isBorrowed, ids: new Set(), shim: open(isShared)};
 		this.#slots.add(slot);
 		slot.shim.then(async shim => {
+			slot.address = shim.address.address;
 			await shim.closed;
+			slot.isOver = true;
 			this.#slots.delete(slot);
 			clearTimeout(slot.spare);
 			if (!this.#isClosed && shim.containers.size > 0) {
 				this.#options.lost(shim);
 			}
-		}, () => this.#slots.delete(slot));
+		}, () => {
+			slot.isOver = true;
+			this.#slots.delete(slot);
+		});
 		return slot;
 	}
 

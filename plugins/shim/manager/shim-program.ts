@@ -5,6 +5,7 @@ import {BootstrapParams, LogLevel} from '../../../api/gen/runtime/bootstrap/v1/b
 import type {Any} from '../../../contracts/oci/any.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import {stdioBufferVariable, stdioVariable, type StdioMode} from '../protocol/stdio-mode.ts';
+import {depotPath} from '../protocol/spare-service.ts';
 import type {ShimAddress} from './bundle.ts';
 import {parseAnswer} from './shim-answer.ts';
 import type {StartProtocol, StartProtocols} from './start-protocols.ts';
@@ -21,6 +22,8 @@ export interface ShimEnvironment {
 	readonly version: string;
 	readonly stdio: StdioMode;
 	readonly stdioBufferBytes: number;
+	/** Whether a spare shim takes copies of what must outlive another. */
+	readonly hasWarmSpare: boolean;
 }
 
 export interface ShimCall {
@@ -117,7 +120,7 @@ export class ShimProgram {
 	}
 
 	async #run(args: readonly string[], cwd: string, {namespace, input, signal}: ShimInput): Promise<Buffer> {
-		const {grpcAddress, ttrpcAddress, runtimeRoot, stdio, stdioBufferBytes} = this.#environment;
+		const {grpcAddress, ttrpcAddress, runtimeRoot, stdio, stdioBufferBytes, hasWarmSpare} = this.#environment;
 		signal.throwIfAborted();
 		const child = spawn(this.path, args, {
 			cwd,
@@ -125,6 +128,7 @@ export class ShimProgram {
 			env: {
 				...process.env, GOMAXPROCS: '2', MAX_SHIM_VERSION: '2', TTRPC_ADDRESS: ttrpcAddress, GRPC_ADDRESS: grpcAddress, NAMESPACE: namespace,
 				KEELSON_RUNTIME_ROOT: runtimeRoot, [stdioVariable]: stdio, [stdioBufferVariable]: String(stdioBufferBytes),
+				KEELSON_DEPOT: hasWarmSpare ? depotPath(grpcAddress) : '',
 			},
 		});
 		const kill = (): void => {

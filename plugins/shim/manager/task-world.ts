@@ -4,7 +4,7 @@ import type {SandboxController} from '../../../contracts/sandbox/sandbox.ts';
 import type {ProcessExit} from '../../../contracts/task/task.ts';
 import {DeleteResponse} from '../../../api/gen/runtime/task/v3/shim.ts';
 import type {Logger} from '../../../kernel/log.ts';
-import {isTold} from '../protocol/exit-record.ts';
+import {isTold, recordedProcess, recordTold} from '../protocol/process-record.ts';
 import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
 import {throwFirst, type BundlePlace} from './bundle.ts';
@@ -13,6 +13,7 @@ import type {RuntimeSearch} from './runtime-binary.ts';
 import {isShimGone} from './shim-errors.ts';
 import type {ShimPool} from './shim-pool.ts';
 import type {ShimProgram} from './shim-program.ts';
+import {Succession} from './succession.ts';
 import type {Task} from './task.ts';
 import type {TaskNetworks} from './task-networks.ts';
 import type {TaskRegistry} from './task-registry.ts';
@@ -45,6 +46,7 @@ export class TaskWorld {
 	readonly program: (binary: string) => ShimProgram;
 	readonly deadlines: Deadlines;
 	readonly log: Logger;
+	readonly succession: Succession;
 	readonly #events: EventBus;
 
 	constructor(parts: TaskWorldParts) {
@@ -59,6 +61,7 @@ export class TaskWorld {
 		this.deadlines = parts.deadlines;
 		this.log = parts.log;
 		this.#events = parts.events;
+		this.succession = new Succession(this);
 	}
 
 	/** Learns how init ends, from the shim, without waiting for it here. */
@@ -114,18 +117,23 @@ export class TaskWorld {
 	}
 
 	async #bury(task: Task): Promise<void> {
-		const {id, namespace} = task;
+		const {id, namespace, bundle} = task;
 		const known = task.exit;
-		// What our own shims write; another's bundle has neither.
-		const wasTold = known !== undefined || await isTold(task.bundle.path);
+		// Our own shims write what they make, and what they told; another's bundle has neither.
+		const isOwn = await bundle.readShimBinary() === this.search.own;
+		const wasMade = !isOwn || recordedProcess(bundle.path, '') !== undefined;
+		const wasTold = known !== undefined || isTold(bundle.path, '', 'exit');
 		const left = await this.cleanUpShim(task);
 		const exit = known ?? {pid: left?.pid || task.pid, exitStatus: left?.exitStatus ?? 255, exitedAt: left?.exitedAt ?? new Date()};
 		this.log.warn('the shim of a task is gone', {namespace, container: id, exit_status: exit.exitStatus});
-		if (!wasTold) {
+		if (wasMade && !wasTold) {
 			this.#publish(namespace, 'containerd.events.TaskExit', {containerId: id, id, ...exit});
+			recordTold(bundle.path, '', 'exit');
 		}
 		task.end(exit);
-		this.#publish(namespace, 'containerd.events.TaskDelete', {containerId: id, id: '', ...exit});
+		if (wasMade) {
+			this.#publish(namespace, 'containerd.events.TaskDelete', {containerId: id, id: '', ...exit});
+		}
 		await this.forget(task);
 	}
 

@@ -2,7 +2,8 @@ import type {Logger} from '../../../kernel/log.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {connectTtrpc, type TtrpcClient} from '../../../lib/ttrpc/client.ts';
 import {ttrpcClientFor, type TypedClient} from '../../../lib/ttrpc/typed-service.ts';
-import {SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned, type SpareAssignment} from '../protocol/spare-service.ts';
+import {SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned, type SpareAssignment, type SpareInheritance} from '../protocol/spare-service.ts';
+import {Serial} from '../protocol/serial.ts';
 import type {ShimAddress} from './bundle.ts';
 import type {ShimProgram} from './shim-program.ts';
 
@@ -19,6 +20,10 @@ const nextMs = 300;
 const retryMs = 5000;
 const startMs = 20_000;
 const callMs = 3000;
+/** Calls of a runtime that a killed shim has left may take as long; then each container its own. */
+const inheritMs = 20_000;
+const adoptMs = 500;
+const inheritAttempts = 3;
 
 interface Spare {
 	readonly client: TtrpcClient;
@@ -34,6 +39,9 @@ export class WarmSpare implements AsyncDisposable {
 	#spare: Spare | undefined;
 	#timer: NodeJS.Timeout | undefined;
 	#making: Promise<void> | undefined;
+	#used: Promise<unknown> = Promise.resolve();
+	/** One dead shim after the other: each takes a spare. */
+	readonly #heirs = new Serial();
 	readonly #closing = new AbortController();
 
 	constructor(options: WarmSpareOptions) {
@@ -53,7 +61,7 @@ export class WarmSpare implements AsyncDisposable {
 			return undefined;
 		}
 		try {
-			const {version, address}: SpareAssigned = await spare.calls.assign(assignment, {timeoutMs: callMs});
+			const {version, address} = await this.#use(spare.calls.assign(assignment, {timeoutMs: callMs}));
 			return {version, address, protocol: 'ttrpc'};
 		} catch (error) {
 			this.#options.log.warn('the spare shim could not be used', {namespace: assignment.namespace, container: assignment.id, error});
@@ -62,6 +70,34 @@ export class WarmSpare implements AsyncDisposable {
 			await spare.client[Symbol.asyncDispose]();
 			this.#makeIn(nextMs);
 		}
+	}
+
+	/** Makes the spare the shim of containers whose own is gone; waits for one that is being made. False when it cannot: what it said is in the log. */
+	async inherit(inheritance: SpareInheritance): Promise<boolean> {
+		return this.#heirs.run(async () => this.#inherit(inheritance));
+	}
+
+	async #inherit(inheritance: SpareInheritance): Promise<boolean> {
+		const {namespace, containers} = inheritance;
+		for (let attempt = 0; attempt < inheritAttempts && !this.#closing.signal.aborted; attempt++) {
+			if (this.#spare === undefined) {
+				await this.#makeNow();
+			}
+			const spare = this.#take();
+			if (spare === undefined) {
+				continue;
+			}
+			try {
+				await this.#use(spare.calls.inherit(inheritance, {timeoutMs: inheritMs + adoptMs * containers.length}));
+				return true;
+			} catch (error) {
+				this.#options.log.warn('the spare shim could not take over', {namespace, containers: containers.length, error});
+			} finally {
+				await spare.client[Symbol.asyncDispose]();
+				this.#makeIn(nextMs);
+			}
+		}
+		return false;
 	}
 
 	/** Sends the spare away, if there is one. */
@@ -77,6 +113,12 @@ export class WarmSpare implements AsyncDisposable {
 		}
 	}
 
+	/** Until it has answered, the place of the next is not free. */
+	async #use(answer: Promise<SpareAssigned>): Promise<SpareAssigned> {
+		this.#used = answer.catch(() => undefined);
+		return answer;
+	}
+
 	#take(): Spare | undefined {
 		const spare = this.#spare;
 		this.#spare = undefined;
@@ -88,15 +130,20 @@ export class WarmSpare implements AsyncDisposable {
 		if (this.#closing.signal.aborted) {
 			return;
 		}
-		this.#timer = setTimeout(() => {
-			this.#making ??= this.#make().finally(() => {
-				this.#making = undefined;
-			});
-		}, milliseconds).unref();
+		this.#timer = setTimeout(() => void this.#makeNow(), milliseconds).unref();
+	}
+
+	async #makeNow(): Promise<void> {
+		clearTimeout(this.#timer);
+		this.#making ??= this.#make().finally(() => {
+			this.#making = undefined;
+		});
+		return this.#making;
 	}
 
 	async #make(): Promise<void> {
 		const {program, log} = this.#options;
+		await this.#used;
 		const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(startMs)]);
 		try {
 			let spare = await this.#find(signal);

@@ -40,13 +40,22 @@ export function recordOptions(bundle: string, options: ContainerOptions): void {
 	writeFileSync(path.join(bundle, 'runtime'), binaryName, {mode: 0o600});
 }
 
-/** What `recordOptions` wrote of where the runtime's state is; all defaults where nothing did. */
-export function recordedOptions(bundle: string): Pick<ContainerOptions, 'binaryName' | 'root' | 'systemdCgroup'> {
+/** What `recordOptions` wrote; all defaults where nothing did. */
+export function recordedOptions(bundle: string): ContainerOptions {
+	const given = readOptions(bundle);
+	const text = (name: string): string => typeof given[name] === 'string' ? given[name] : '';
+	const number = (name: string): number => typeof given[name] === 'number' ? given[name] : 0;
+	return {
+		binaryName: text('binary_name'), root: text('root'), systemdCgroup: given['systemd_cgroup'] === true, noPivotRoot: given['no_pivot_root'] === true,
+		noNewKeyring: given['no_new_keyring'] === true, ioUid: number('io_uid'), ioGid: number('io_gid'), shimCgroup: text('shim_cgroup'),
+		criuImagePath: text('criu_image_path'), criuWorkPath: text('criu_work_path'),
+	};
+}
+
+function readOptions(bundle: string): Readonly<Record<string, unknown>> {
 	try {
-		const {binary_name: binaryName = '', root = '', systemd_cgroup: systemdCgroup = false} = JSON.parse(
-			readFileSync(path.join(bundle, 'options.json'), 'utf8')) as {binary_name?: string; root?: string; systemd_cgroup?: boolean};
-		return {binaryName, root, systemdCgroup};
+		return JSON.parse(readFileSync(path.join(bundle, 'options.json'), 'utf8')) as Readonly<Record<string, unknown>>;
 	} catch {
-		return {binaryName: '', root: '', systemdCgroup: false};
+		return {};
 	}
 }

@@ -1,50 +1,24 @@
-import {rm, writeFile} from 'node:fs/promises';
+import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
-import type {EventValues} from '../../../contracts/event/event.ts';
 import type {OciRuntime, RuntimeCreate} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {ProcessExit, ProcessInfo, Stdio} from '../../../contracts/task/task.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
-import type {StdioMode} from '../protocol/stdio-mode.ts';
-import type {TaskEventType} from '../protocol/task-events.ts';
-import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {cgroupOf, type ContainerCgroup} from './container-cgroup.ts';
-import type {CheckpointOptions, ContainerOptions} from './container-options.ts';
+import type {CheckpointOptions} from './container-options.ts';
+import type {ContainerPlace, ContainerSetup} from './container-place.ts';
 import {DropCount} from './drop-count.ts';
-import {recordExit, recordTold} from '../protocol/exit-record.ts';
-import {dumpConfig, heldFilesOf, recordHeldFiles, restoreConfig} from './held-files.ts';
+import {dump, workOf} from './dump.ts';
+import {restoreConfig} from './held-files.ts';
+import {forgetExec, recordExit, type Told} from '../protocol/process-record.ts';
+import {heldKey} from '../protocol/spare-service.ts';
+import type {Receipt} from './event-publisher.ts';
 import {OomWatch} from './oom-watch.ts';
-import type {IoOpener} from './open-io.ts';
-import type {ProcessIo} from './process-io.ts';
-import type {ChildExit, Reaper} from './reaper.ts';
+import type {IoRequest} from './open-io.ts';
+import type {ChildExit} from './reaper.ts';
 import {inRuntimeWords} from './runtime-call.ts';
-import {Serial} from './serial.ts';
+import {Serial} from '../protocol/serial.ts';
+import {keepableOf, receiptOf, recordTrace} from './process-trace.ts';
 import {TaskProcess} from './task-process.ts';
-
-/** What a container needs of the shim around it. */
-export interface ContainerPlace {
-	readonly namespace: string;
-	readonly reaper: Reaper;
-	readonly io: IoOpener;
-	readonly watcher: DescriptorWatcher;
-	/** Sent in this order, and never waits. */
-	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void;
-	/** Bytes that nobody can act on, for the log. */
-	log(message: string): void;
-}
-
-export interface ContainerSetup {
-	readonly id: string;
-	readonly bundle: string;
-	readonly stdio: Stdio;
-	readonly options: ContainerOptions;
-	/** An image to restore from at start; empty: none. */
-	readonly checkpoint: string;
-	readonly stdioMode: StdioMode;
-	/** Hooks run when the container is deleted: that is then left to whoever deletes the task. */
-	readonly hasPoststopHooks: boolean;
-	/** Its processes are all in a pid namespace that dies with init. */
-	readonly hasOwnPidNamespace: boolean;
-}
 
 /** Execs are given this long to end after init, which then ends them for everybody who waits. */
 const execsEndMs = 10_000;
@@ -91,13 +65,13 @@ export class ShimContainer {
 	/** Makes the container, which waits for start. `told` publishes that it is there. After a failure the runtime knows nothing of it. */
 	async create(told: (pid: number) => void): Promise<number> {
 		const {id, checkpoint} = this.setup;
-		this.init.io = await this.#openIo(this.init);
+		this.init.io = await this.#place.io.open(this.init.stdio, this.ioRequest(''));
 		try {
 			// With a checkpoint the process comes to be at start.
 			if (checkpoint === '') {
 				const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime create failed', this.runtime.create(this.#creation())));
-				this.#account(pid);
-				this.#watch(this.init, pid, exited);
+				this.account(pid);
+				this.follow(this.init, pid, exited);
 			}
 			told(this.init.pid);
 			return this.init.pid;
@@ -113,6 +87,9 @@ export class ShimContainer {
 
 	async start(execId: string): Promise<number> {
 		const process = this.process(execId);
+		if (process.isStartUntold) {
+			return this.#tellStart(process);
+		}
 		if (process.status !== 'created' || (process.pid !== 0 && execId !== '')) {
 			throw new KeelsonError('FAILED_PRECONDITION', `cannot start process ${execId || this.id}: it is ${process.status}`);
 		}
@@ -140,32 +117,16 @@ export class ShimContainer {
 		this.execs.set(execId, process);
 		try {
 			await writeFile(this.#execFile(execId, 'json'), spec, {mode: 0o600});
+			recordTrace(this.setup.bundle, process);
 		} catch (error) {
-			await this.forgetExec(execId);
+			this.forget(execId);
 			throw error;
 		}
 		this.#place.publish('containerd.events.TaskExecAdded', {containerId: this.id, execId});
 	}
 
-	/** An exec that has ended, or never began, is no longer known. */
-	async forgetExec(execId: string): Promise<void> {
-		this.execs.delete(execId);
-		await Promise.all(['json', 'pid'].map(async suffix => rm(this.#execFile(execId, suffix), {force: true})));
-	}
-
 	async checkpoint(path: string, options: CheckpointOptions): Promise<void> {
-		const {bundle, options: {criuWorkPath}} = this.setup;
-		const imagePath = options.imagePath || path;
-		const held = await heldFilesOf(this.init.pid);
-		await inRuntimeWords('OCI runtime checkpoint failed', this.runtime.checkpoint(this.id, {
-			imagePath,
-			workPath: options.workPath || criuWorkPath || workOf(bundle),
-			criuConfig: await dumpConfig(bundle, held),
-			leaveRunning: !options.exit,
-			tcpEstablished: options.openTcp, externalUnixSockets: options.externalUnixSockets, shellJob: options.terminal, fileLocks: options.fileLocks,
-			emptyNamespaces: options.emptyNamespaces, cgroupsMode: options.cgroupsMode,
-		}));
-		await recordHeldFiles(imagePath, held);
+		await dump(this, path, options);
 		this.#place.publish('containerd.events.TaskCheckpointed', {containerId: this.id, checkpoint: path});
 	}
 
@@ -178,12 +139,11 @@ export class ShimContainer {
 			const criuConfig = await restoreConfig(bundle, checkpoint);
 			const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime restore failed',
 				this.runtime.restore({...this.#creation(), imagePath: checkpoint, workPath, criuConfig})));
-			this.#account(pid);
-			this.#watch(this.init, pid, exited);
+			this.account(pid);
+			this.follow(this.init, pid, exited);
 		}
 		this.init.status = this.init.exit === undefined ? 'running' : 'stopped';
-		this.#place.publish('containerd.events.TaskStart', {containerId: this.id, pid: this.init.pid});
-		return this.init.pid;
+		return this.#tellStart(this.init);
 	}
 
 	async #startExec(exec: TaskProcess): Promise<number> {
@@ -194,16 +154,15 @@ export class ShimContainer {
 			throw new KeelsonError('FAILED_PRECONDITION', `cannot exec in a paused container: ${this.id}`);
 		}
 		const {id} = this.setup;
-		exec.io = await this.#openIo(exec);
+		exec.io = await this.#place.io.open(exec.stdio, this.ioRequest(exec.execId));
 		try {
 			const {pid, exited} = await this.#spawn(exec, async ({child, consoleSocket}) => inRuntimeWords('OCI runtime exec failed', this.runtime.exec({
 				id, stdio: child, processFile: this.#execFile(exec.execId, 'json'), pidFile: this.#execFile(exec.execId, 'pid'),
 				...(consoleSocket === undefined ? {} : {consoleSocket}),
 			})));
 			exec.status = 'running';
-			this.#watch(exec, pid, exited);
-			this.#place.publish('containerd.events.TaskExecStarted', {containerId: id, execId: exec.execId, pid});
-			return pid;
+			this.follow(exec, pid, exited);
+			return this.#tellStart(exec);
 		} catch (error) {
 			await exec.io[Symbol.asyncDispose]();
 			exec.io = undefined;
@@ -211,12 +170,44 @@ export class ShimContainer {
 		}
 	}
 
-	async #openIo({stdio, execId}: TaskProcess): Promise<ProcessIo> {
+	/** How the streams of a process are to be. */
+	ioRequest(execId: string): IoRequest {
 		const {id, checkpoint, options: {ioUid, ioGid}, stdioMode} = this.setup;
-		return this.#place.io.open(stdio, {
+		return {
 			id, namespace: this.#place.namespace, execId, mode: stdioMode, owner: {uid: ioUid, gid: ioGid},
 			isRestored: execId === '' && checkpoint !== '', drops: this.#drops,
-		});
+		};
+	}
+
+	receipt(execId: string, what: Told): Receipt {
+		return receiptOf(this.setup.bundle, execId, what);
+	}
+
+	closeStdin(execId: string): void {
+		const process = this.process(execId);
+		process.io?.closeStdin();
+		process.isStdinClosed = true;
+		if (process.exit === undefined) {
+			recordTrace(this.setup.bundle, process);
+		}
+	}
+
+	/** An exec that has ended, or never began: its id may be used again. */
+	forget(execId: string): void {
+		this.execs.delete(execId);
+		forgetExec(this.setup.bundle, execId);
+	}
+
+	#tellStart(process: TaskProcess): number {
+		const {execId, pid} = process;
+		process.isStartUntold = false;
+		const receipt = this.receipt(execId, 'start');
+		if (execId === '') {
+			this.#place.publish('containerd.events.TaskStart', {containerId: this.id, pid}, receipt);
+		} else {
+			this.#place.publish('containerd.events.TaskExecStarted', {containerId: this.id, execId, pid}, receipt);
+		}
+		return pid;
 	}
 
 	#creation(): RuntimeCreate {
@@ -243,7 +234,8 @@ export class ShimContainer {
 		return {pid, exited};
 	}
 
-	#account(pid: number): void {
+	/** Takes note of the groups that its processes are counted in. */
+	account(pid: number): void {
 		this.cgroup = cgroupOf(pid);
 		if (this.cgroup !== undefined) {
 			this.#oom = OomWatch.start(this.cgroup, this.#place.watcher, () => {
@@ -252,26 +244,34 @@ export class ShimContainer {
 		}
 	}
 
-	#watch(process: TaskProcess, pid: number, exited: Promise<ChildExit>): void {
+	/** From now on the end of a process is told, once, and what must outlive this shim is in the spare's hands. */
+	follow(process: TaskProcess, pid: number, exited: Promise<ChildExit>): void {
+		recordTrace(this.setup.bundle, process);
+		this.#place.depot.keep(heldKey(this.id, process.execId), keepableOf(this.setup.bundle, process));
 		void exited.then(async exit => this.#ended(process, {pid, ...exit})).catch((error: unknown) => {
 			this.#place.log(`the end of process ${pid} of ${this.id} could not be handled: ${String(error)}`);
 		});
 	}
 
 	async #ended(process: TaskProcess, {pid, exitStatus, exitedAt}: ProcessExit): Promise<void> {
+		// The pid is anybody's from now on.
+		this.#place.depot.drop(heldKey(this.id, process.execId));
 		// What is told first: that it started, then that it ended.
 		await process.settled;
+		if (process.isStartUntold) {
+			this.#tellStart(process);
+		}
 		this.#oom?.check();
 		if (process === this.init) {
 			this.#oom?.[Symbol.dispose]();
 			await this.#endRest();
-			recordExit(this.setup.bundle, {pid, exitStatus, exitedAt});
 		}
+		recordExit(this.setup.bundle, process.execId, {pid, exitStatus, exitedAt});
 		// A client reads to the end before it deletes; a slow one is not waited for.
 		const finished = process.io?.finish();
 		process.end({pid, exitStatus, exitedAt});
-		const told = process === this.init ? () => recordTold(this.setup.bundle) : undefined;
-		this.#place.publish('containerd.events.TaskExit', {containerId: this.id, id: process.execId || this.id, pid, exitStatus, exitedAt}, told);
+		process.letGo();
+		this.#place.publish('containerd.events.TaskExit', {containerId: this.id, id: process.execId || this.id, pid, exitStatus, exitedAt}, this.receipt(process.execId, 'exit'));
 		if (process === this.init && !this.setup.hasPoststopHooks) {
 			// Now, and not when the task is deleted: the client reads and looks meanwhile. What fails is told to whoever deletes.
 			void this.changes.run(async () => this.removeFromRuntime()).catch(() => undefined);
@@ -298,6 +298,3 @@ export class ShimContainer {
 }
 
 // Where CRIU keeps its logs.
-function workOf(bundle: string): string {
-	return path.join(bundle, 'work');
-}

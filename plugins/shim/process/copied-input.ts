@@ -1,6 +1,6 @@
-import {closeSync} from 'node:fs';
+import {closeSync, openSync} from 'node:fs';
 import {Socket} from 'node:net';
-import {createPipe} from '../../../lib/sys/pipe.ts';
+import {createPipe, type Pipe} from '../../../lib/sys/pipe.ts';
 import {pump, waiting} from './pump.ts';
 
 /** A pipe that a process reads, and the client's FIFO, from which it is filled. */
@@ -12,12 +12,27 @@ export class CopiedInput {
 	#state: 'open' | 'started' | 'closed' = 'open';
 	#streams: readonly Socket[] = [];
 
-	/** @param source a descriptor of the client's FIFO to read from, owned from now on */
-	constructor(source: number) {
-		const {reader, writer} = createPipe();
+	private constructor(source: number, {reader, writer}: Pipe) {
 		this.reader = reader;
 		this.#writer = writer;
 		this.#source = source;
+	}
+
+	/** @param source a descriptor of the client's FIFO to read from, owned from now on */
+	static create(source: number): CopiedInput {
+		return new CopiedInput(source, createPipe());
+	}
+
+	/** Goes on with the pipe of a shim that is gone; both descriptors are owned from now on. */
+	static resume(source: number, writer: number): CopiedInput {
+		const resumed = new CopiedInput(source, {reader: openSync('/dev/null', 'r'), writer});
+		resumed.start();
+		return resumed;
+	}
+
+	/** Without which the process would see the end; undefined once it is closed. */
+	get writer(): number | undefined {
+		return this.#state === 'closed' ? undefined : this.#writer;
 	}
 
 	/** The process has its end. It sees the end when the client's last writer is gone, ours included. */

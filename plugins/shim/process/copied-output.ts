@@ -16,20 +16,38 @@ export class CopiedOutput {
 	readonly #reader: number;
 	readonly #target: OpenOutput;
 	readonly #options: PumpOptions;
-	#isWriterOpen = true;
+	#isWriterOpen: boolean;
+	#isClosed = false;
 	#finished: Promise<void> | undefined;
 	#streams: readonly (Socket | Writable)[] = [];
 
-	/** @param target owned from now on */
-	constructor(target: OpenOutput, {uid, gid}: {readonly uid: number; readonly gid: number}, options: PumpOptions) {
-		const {reader, writer} = createPipe();
-		this.writer = writer;
+	private constructor(reader: number, writer: number | undefined, target: OpenOutput, options: PumpOptions) {
+		this.writer = writer ?? -1;
+		this.#isWriterOpen = writer !== undefined;
 		this.#reader = reader;
 		this.#target = target;
 		this.#options = options;
+	}
+
+	/** @param target owned from now on */
+	static create(target: OpenOutput, {uid, gid}: {readonly uid: number; readonly gid: number}, options: PumpOptions): CopiedOutput {
+		const {reader, writer} = createPipe();
 		if (uid !== 0 || gid !== 0) {
 			fchownSync(writer, uid, gid);
 		}
+		return new CopiedOutput(reader, writer, target, options);
+	}
+
+	/** Goes on with the pipe of a shim that is gone; the reader and the target are owned from now on. */
+	static resume(reader: number, target: OpenOutput, options: PumpOptions): CopiedOutput {
+		const resumed = new CopiedOutput(reader, undefined, target, options);
+		resumed.start();
+		return resumed;
+	}
+
+	/** Where what the process writes comes from, without which it would get SIGPIPE; undefined once it is closed. */
+	get reader(): number | undefined {
+		return this.#isClosed ? undefined : this.#reader;
 	}
 
 	letGo(): void {
@@ -57,6 +75,7 @@ export class CopiedOutput {
 	async finish(): Promise<void> {
 		this.letGo();
 		if (this.#finished === undefined) {
+			this.#isClosed = true;
 			closeSync(this.#reader);
 			closeSync(this.#target.fd);
 			this.#closeKept();
@@ -74,6 +93,7 @@ export class CopiedOutput {
 	}
 
 	#close(): void {
+		this.#isClosed = true;
 		this.#streams.forEach(stream => stream.destroy());
 		this.#closeKept();
 	}

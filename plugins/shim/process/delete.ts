@@ -4,8 +4,9 @@ import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
 import {toTimestamp} from '../protocol/timestamp.ts';
 import {recordedOptions} from './container-options.ts';
-import {recordedExit, recordedPid} from '../protocol/exit-record.ts';
-import {unmountBelow} from './shim.ts';
+import {recordedExit, recordedPid} from '../protocol/process-record.ts';
+import {endOfRuntimeCalls} from './runtime-calls.ts';
+import {openRuntime, unmountBelow} from './shim.ts';
 import type {ShimArguments} from './shim-arguments.ts';
 
 /** Where nobody was there to see it. */
@@ -16,16 +17,15 @@ const unknownExit = 255;
  * far as the bundle knows. Nothing that is missing is an error.
  */
 export async function deleteContainer({namespace, id, runtimeRoot}: ShimArguments, bundle: string, runtimes: OciRuntimes): Promise<Uint8Array> {
-	const {binaryName, root, systemdCgroup} = recordedOptions(bundle);
-	const runtime = runtimes.open({
-		binary: binaryName || 'runc', root: path.join(root || runtimeRoot, namespace), log: path.join(bundle, 'log.json'), systemdCgroup,
-	});
+	const runtime = openRuntime({runtimes, runtimeRoot, namespace}, bundle, recordedOptions(bundle));
+	// A runtime that a killed shim had called goes on by itself: what it is about to make could not be found yet.
+	await endOfRuntimeCalls([bundle]);
 	await runtime.delete(id, {force: true}).catch((error: unknown) => {
 		if (!isKeelsonError(error, 'NOT_FOUND')) {
 			throw error;
 		}
 	});
 	await unmountBelow(path.join(bundle, 'rootfs'));
-	const {pid, exitStatus, exitedAt} = recordedExit(bundle) ?? {pid: recordedPid(bundle), exitStatus: unknownExit, exitedAt: new Date()};
+	const {pid, exitStatus, exitedAt} = recordedExit(bundle, '') ?? {pid: recordedPid(bundle, ''), exitStatus: unknownExit, exitedAt: new Date()};
 	return DeleteResponse.encode({pid, exitStatus, exitedAt: toTimestamp(exitedAt)}).finish();
 }

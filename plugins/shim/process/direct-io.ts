@@ -5,9 +5,11 @@ import {KeelsonError} from '../../../kernel/errors.ts';
 import {createPipe} from '../../../lib/sys/pipe.ts';
 import {CopiedInput} from './copied-input.ts';
 import {CopiedOutput} from './copied-output.ts';
-import type {LoggingBinary} from './logging-binary.ts';
+import {isLoggingUri, type LoggingBinary} from './logging-binary.ts';
 import {openInput, openOutput, type IoOwner} from './open-output.ts';
 import type {ProcessIo} from './process-io.ts';
+import type {HeldKind} from '../protocol/spare-service.ts';
+import type {HeldProcess} from './held-process.ts';
 import type {PumpOptions} from './pump.ts';
 import type {StdioMode} from '../protocol/stdio-mode.ts';
 
@@ -57,9 +59,32 @@ export class DirectIo implements ProcessIo {
 		}
 	}
 
+	/** Takes up the streams of a process whose shim is gone. What the client has removed meanwhile is left out. */
+	static adopt(stdio: Stdio, policy: StdioPolicy, {held, isStdinClosed}: Adopted): DirectIo {
+		const parts: Parts = {logger: undefined, copies: [], handed: [], kept: [], stdout: undefined, stderr: undefined};
+		adoptStdin(parts, isStdinClosed ? '' : stdio.stdin, held);
+		for (const stream of ['stdout', 'stderr'] as const) {
+			const output = stdio[stream] === '' || isLoggingUri(stdio[stream]) ? undefined : ifThere(() => openOutput(stdio[stream], policy.owner));
+			const reader = held?.take(stream);
+			if (reader !== undefined) {
+				parts.copies.push({stream, copy: CopiedOutput.resume(reader, output ?? openOutput('/dev/null', policy.owner), policy.pump(stream))});
+			} else if (output !== undefined) {
+				closeSync(output.fd);
+				parts.kept.push(...output.kept);
+			}
+		}
+		return new DirectIo(parts);
+	}
+
+	descriptors(): readonly {readonly kind: HeldKind; readonly fd: number}[] {
+		const {stdinKept, input, copies} = this.#parts;
+		const all = [{kind: 'stdin', fd: stdinKept}, {kind: 'input', fd: input?.writer}, ...copies.map(({stream, copy}) => ({kind: stream, fd: copy.reader}))] as const;
+		return all.flatMap(({kind, fd}) => fd === undefined ? [] : [{kind, fd}]);
+	}
+
 	async handedOver(): Promise<void> {
 		this.#closeHanded();
-		this.#parts.copies.forEach(copy => copy.start());
+		this.#parts.copies.forEach(({copy}) => copy.start());
 		this.#parts.input?.start();
 	}
 
@@ -76,12 +101,12 @@ export class DirectIo implements ProcessIo {
 
 	async finish(): Promise<void> {
 		this.#closeOwn();
-		await Promise.all(this.#parts.copies.map(async copy => copy.finish()));
+		await Promise.all(this.#parts.copies.map(async ({copy}) => copy.finish()));
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#closeOwn();
-		await Promise.all(this.#parts.copies.map(async copy => copy.forget()));
+		await Promise.all(this.#parts.copies.map(async ({copy}) => copy.forget()));
 		await this.#parts.logger?.[Symbol.asyncDispose]();
 	}
 
@@ -100,7 +125,7 @@ export class DirectIo implements ProcessIo {
 
 interface Parts {
 	readonly logger: LoggingBinary | undefined;
-	readonly copies: CopiedOutput[];
+	readonly copies: {readonly stream: 'stdout' | 'stderr'; readonly copy: CopiedOutput}[];
 	/** Open until the process has them. */
 	readonly handed: number[];
 	/** Open until the process is gone. */
@@ -112,11 +137,44 @@ interface Parts {
 	stderr: number | undefined;
 }
 
+/** What is known of the streams of a process that was another shim's. */
+export interface Adopted {
+	readonly held: HeldProcess | undefined;
+	/** By the client, at the shim that is gone. */
+	readonly isStdinClosed: boolean;
+}
+
+/** Undefined where it fails. */
+export function ifThere<T>(open: () => T): T | undefined {
+	try {
+		return open();
+	} catch {
+		return undefined;
+	}
+}
+
+function adoptStdin(parts: Parts, uri: string, held: HeldProcess | undefined): void {
+	const writer = held?.take('input');
+	const input = uri === '' ? undefined : ifThere(() => openInput(uri));
+	if (input === undefined) {
+		if (writer !== undefined) {
+			closeSync(writer);
+		}
+		return;
+	}
+	parts.stdinKept = input.kept;
+	if (writer === undefined) {
+		closeSync(input.reader);
+	} else {
+		parts.input = CopiedInput.resume(input.reader, writer);
+	}
+}
+
 function openStdin(parts: Parts, uri: string, isCopied: boolean): void {
 	const {reader, kept} = openInput(uri);
 	parts.stdinKept = kept;
 	if (isCopied && kept !== undefined) {
-		parts.input = new CopiedInput(reader);
+		parts.input = CopiedInput.create(reader);
 		parts.stdin = parts.input.reader;
 		return;
 	}
@@ -136,8 +194,8 @@ function openStream(parts: Parts, stream: 'stdout' | 'stderr', uri: string, {mod
 	const isFifo = fstatSync(output.fd).isFIFO();
 	// A file takes all at once.
 	if (mode === 'copied' || (isFifo ? mode === 'buffered' || stream === 'stderr' : isRestored)) {
-		const copy = new CopiedOutput(output, owner, pump(stream));
-		parts.copies.push(copy);
+		const copy = CopiedOutput.create(output, owner, pump(stream));
+		parts.copies.push({stream, copy});
 		parts[stream] = copy.writer;
 		return;
 	}
@@ -148,7 +206,7 @@ function openStream(parts: Parts, stream: 'stdout' | 'stderr', uri: string, {mod
 
 // Before anybody has been given any of it.
 function closeAll({copies, handed, kept, input, stdinKept}: Parts): void {
-	copies.forEach(copy => void copy.finish());
+	copies.forEach(({copy}) => void copy.finish());
 	input?.close();
 	[...handed, ...kept, ...(stdinKept === undefined ? [] : [stdinKept])].forEach(fd => closeSync(fd));
 }

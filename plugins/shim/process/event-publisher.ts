@@ -13,12 +13,20 @@ const connectMs = 5000;
 const retryMinMs = 50;
 const retryMaxMs = 1000;
 
+/** Of an event: what outlives this process of whether the daemon has it. */
+export interface Receipt {
+	/** Asked when a send has failed: the daemon may have taken the event all the same. */
+	isTold(): boolean;
+	/** Called when the daemon has it. */
+	told(): void;
+}
+
 interface Queued {
 	readonly timestamp: {readonly seconds: bigint; readonly nanos: number};
 	readonly namespace: string;
 	readonly topic: string;
 	readonly event: {readonly typeUrl: string; readonly value: Uint8Array};
-	readonly delivered: (() => void) | undefined;
+	readonly receipt: Receipt | undefined;
 }
 
 /**
@@ -48,8 +56,8 @@ export class EventPublisher implements AsyncDisposable {
 		return this.#lost;
 	}
 
-	/** Never waits. `delivered` is called when the daemon has it. */
-	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void {
+	/** Never waits. */
+	publish<T extends TaskEventType>(type: T, value: EventValues[T], receipt?: Receipt): void {
 		if (this.#address === '' || this.#closing.signal.aborted) {
 			return;
 		}
@@ -58,7 +66,7 @@ export class EventPublisher implements AsyncDisposable {
 			this.#lost++;
 			this.#log(`the daemon at ${this.#address} takes no events: ${this.#lost} of them are lost`);
 		}
-		this.#queue.push({timestamp: toTimestamp(new Date()), namespace: this.#namespace, topic: topicOf(type), event: encodeTaskEvent(type, value), delivered});
+		this.#queue.push({timestamp: toTimestamp(new Date()), namespace: this.#namespace, topic: topicOf(type), event: encodeTaskEvent(type, value), receipt});
 		if (!this.#isSending) {
 			this.#isSending = true;
 			this.#sending = this.#sendAll();
@@ -85,7 +93,7 @@ export class EventPublisher implements AsyncDisposable {
 			const [first] = this.#queue as [Queued, ...Queued[]];
 			try {
 				await this.#send(first);
-				first.delivered?.();
+				first.receipt?.told();
 				retryMs = retryMinMs;
 			} catch (error) {
 				// An answer that is an error is one all the same: the daemon has this event and does not want it.
@@ -94,7 +102,10 @@ export class EventPublisher implements AsyncDisposable {
 				} else {
 					await sleep(retryMs, undefined, {signal: this.#closing.signal}).catch(() => undefined);
 					retryMs = Math.min(retryMs * 2, retryMaxMs);
-					continue;
+					// A daemon that died before it could answer may have passed it on.
+					if (first.receipt?.isTold() !== true) {
+						continue;
+					}
 				}
 			}
 			// It may have fallen out at the other end meanwhile.

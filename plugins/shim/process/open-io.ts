@@ -1,6 +1,6 @@
 import type {Stdio} from '../../../contracts/task/task.ts';
 import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
-import {DirectIo, type StdioPolicy} from './direct-io.ts';
+import {DirectIo, type Adopted, type StdioPolicy} from './direct-io.ts';
 import type {DropCount} from './drop-count.ts';
 import {isLoggingUri, LoggingBinary} from './logging-binary.ts';
 import type {IoOwner} from './open-output.ts';
@@ -56,6 +56,17 @@ export class IoOpener {
 			await logger?.[Symbol.asyncDispose]();
 			throw error;
 		}
+	}
+
+	/** Takes up the streams of a process whose shim is gone. Rejects when a logging program cannot be started again. */
+	async adopt(stdio: Stdio, request: IoRequest, adopted: Adopted): Promise<ProcessIo> {
+		const policy = this.#policy(request);
+		if (!stdio.terminal) {
+			return DirectIo.adopt(stdio, policy, adopted);
+		}
+		// Its pipe ended with the shim, and so did it.
+		const logger = isLoggingUri(stdio.stdout) ? await LoggingBinary.start(stdio.stdout, request, this.#place.reaper) : undefined;
+		return TerminalIo.adopt(logger === undefined ? stdio : {...stdio, stdout: '', stderr: ''}, policy, adopted, logger);
 	}
 
 	#policy({mode, owner, isRestored, id, execId, drops}: IoRequest): StdioPolicy {

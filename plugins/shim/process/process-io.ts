@@ -1,4 +1,5 @@
 import type {RuntimeStdio} from '../../../contracts/oci-runtime/oci-runtime.ts';
+import type {HeldKind} from '../protocol/spare-service.ts';
 import type {TerminalSize} from '../../../lib/sys/terminal.ts';
 
 /** The open standard streams of a process. */
@@ -7,6 +8,8 @@ export interface ProcessIo extends AsyncDisposable {
 	readonly child: RuntimeStdio;
 	/** Where the runtime delivers the terminal's master end. */
 	readonly consoleSocket?: string;
+	/** What must outlive this process, for the spare to hold a copy; ours to close. */
+	descriptors(): readonly {readonly kind: HeldKind; readonly fd: number}[];
 	/** The runtime has passed on what it was given: closes our copies, takes the terminal. */
 	handedOver(): Promise<void>;
 	/** The process sees the end of its standard input once the client has closed it too. */

@@ -32,6 +32,8 @@ export interface ShimArguments {
 	readonly stdio: StdioMode;
 	/** What buffered output keeps at most of a stream. */
 	readonly stdioBufferBytes: number;
+	/** Where the daemon's spare shim takes copies of descriptors; empty: it has none. */
+	readonly depot: string;
 }
 
 /**
@@ -76,6 +78,7 @@ export function parseShimArguments(words: readonly string[], environment: Readon
 		runtimeRoot: environment['KEELSON_RUNTIME_ROOT'] || '/run/containerd/runc',
 		stdio: parseStdioMode(environment[stdioVariable] ?? '', stdioVariable),
 		stdioBufferBytes: Number(environment[stdioBufferVariable] ?? 0) || bufferBytesDefault,
+		depot: environment['KEELSON_DEPOT'] ?? '',
 	};
 }
 

@@ -2,7 +2,7 @@ import {mkdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
 import type {EventValues} from '../../../contracts/event/event.ts';
 import type {Mount} from '../../../contracts/oci/mount.ts';
-import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
+import type {OciRuntime, OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
@@ -13,6 +13,8 @@ import {parseStdioMode, stdioAnnotation, type StdioMode} from '../protocol/stdio
 import type {TaskEventType} from '../protocol/task-events.ts';
 import {recordOptions, type ContainerOptions} from './container-options.ts';
 import {ShimContainer} from './container.ts';
+import type {DepotLink} from './depot-link.ts';
+import type {Receipt} from './event-publisher.ts';
 import type {IoOpener} from './open-io.ts';
 import type {Reaper} from './reaper.ts';
 import {inRuntimeWords, toKillError} from './runtime-call.ts';
@@ -31,7 +33,8 @@ export interface ShimPlace {
 	readonly reaper: Reaper;
 	readonly io: IoOpener;
 	readonly watcher: DescriptorWatcher;
-	publish<T extends TaskEventType>(type: T, value: EventValues[T], delivered?: () => void): void;
+	readonly depot: DepotLink;
+	publish<T extends TaskEventType>(type: T, value: EventValues[T], receipt?: Receipt): void;
 	log(message: string): void;
 }
 
@@ -48,7 +51,7 @@ export interface CreateContainer {
 export class Shim {
 	readonly #place: ShimPlace;
 	readonly #containers = new Map<string, ShimContainer>();
-	readonly #creating = new Set<string>();
+	readonly #creating = new Map<string, Promise<number>>();
 
 	constructor(place: ShimPlace) {
 		this.#place = place;
@@ -72,6 +75,17 @@ export class Shim {
 		return container;
 	}
 
+	/** Throws NOT_FOUND; waits for one that is being made, which a daemon that died in between may have asked for. */
+	async settled(id: string): Promise<ShimContainer> {
+		await this.#creating.get(id)?.catch(() => undefined);
+		return this.get(id);
+	}
+
+	/** Adds a container that another shim has made, which is gone. */
+	adopt(container: ShimContainer): void {
+		this.#containers.set(container.id, container);
+	}
+
 	/** Init's pid; 0 when there is no such container. */
 	pidOf(id: string): number {
 		return this.#containers.get(id)?.init.pid ?? 0;
@@ -83,9 +97,10 @@ export class Shim {
 		if (this.#containers.has(id) || this.#creating.has(id)) {
 			throw new KeelsonError('ALREADY_EXISTS', `container ${id}: already exists`);
 		}
-		this.#creating.add(id);
+		const creating = this.#create(request);
+		this.#creating.set(id, creating);
 		try {
-			return await this.#create(request);
+			return await creating;
 		} finally {
 			this.#creating.delete(id);
 		}
@@ -131,11 +146,11 @@ export class Shim {
 			throw new KeelsonError('FAILED_PRECONDITION', 'process not created');
 		}
 		try {
-			// A child that we have not reaped keeps its pid. What is frozen must be thawed to die, which is the runtime's part.
+			// What is frozen must be thawed to die, which is the runtime's part.
 			if (all || container.init.status === 'paused') {
 				await container.runtime.kill(id, signalNumber, {all});
 			} else {
-				process.kill(target.pid, signalNumber);
+				target.signal(signalNumber);
 			}
 		} catch (error) {
 			throw toKillError(error);
@@ -146,12 +161,7 @@ export class Shim {
 		const {id, bundle, options, rootfs, stdio, checkpoint} = request;
 		const {namespace, runtimes, runtimeRoot, stdio: stdioDefault} = this.#place;
 		const spec = readSpec(bundle);
-		const runtime = runtimes.open({
-			binary: options.binaryName || 'runc',
-			root: path.join(options.root || runtimeRoot, namespace),
-			log: path.join(bundle, 'log.json'),
-			systemdCgroup: options.systemdCgroup,
-		});
+		const runtime = openRuntime({runtimes, runtimeRoot, namespace}, bundle, options);
 		recordOptions(bundle, options);
 		if (options.shimCgroup !== '') {
 			await joinCgroup(options.shimCgroup, process.pid);
@@ -170,7 +180,7 @@ export class Shim {
 			return await container.create(pid => {
 				this.#containers.set(id, container);
 				const {stdin, stdout, stderr, terminal} = stdio;
-				this.#place.publish('containerd.events.TaskCreate', {containerId: id, bundle, rootfs, checkpoint, pid, io: {stdin, stdout, stderr, terminal}});
+				this.#place.publish('containerd.events.TaskCreate', {containerId: id, bundle, rootfs, checkpoint, pid, io: {stdin, stdout, stderr, terminal}}, container.receipt('', 'create'));
 			});
 		} catch (error) {
 			await unmountBelow(target);
@@ -205,7 +215,7 @@ async function deleteExec(container: ShimContainer, execId: string): Promise<Pro
 		throw new KeelsonError('FAILED_PRECONDITION', `cannot delete a ${exec.status} process: exec ${execId}`);
 	}
 	await exec.io?.[Symbol.asyncDispose]();
-	await container.forgetExec(execId);
+	container.forget(execId);
 	// Whoever waits for one that never started waits no longer.
 	exec.end(neverStarted());
 	return exec.exited;
@@ -228,13 +238,22 @@ export async function unmountBelow(directory: string): Promise<void> {
 	}
 }
 
+/** The runtime of one container. Throws NOT_FOUND when its binary is not there. */
+export function openRuntime(
+	{runtimes, runtimeRoot, namespace}: Pick<ShimPlace, 'runtimes' | 'runtimeRoot' | 'namespace'>, bundle: string, options: Pick<ContainerOptions, 'binaryName' | 'root' | 'systemdCgroup'>,
+): OciRuntime {
+	return runtimes.open({
+		binary: options.binaryName || 'runc', root: path.join(options.root || runtimeRoot, namespace), log: path.join(bundle, 'log.json'), systemdCgroup: options.systemdCgroup,
+	});
+}
+
 interface Spec {
 	readonly annotations?: Readonly<Record<string, string>>;
 	readonly hooks?: {readonly poststop?: readonly unknown[]};
 	readonly linux?: {readonly namespaces?: readonly {readonly type?: string; readonly path?: string}[]};
 }
 
-function readSpec(bundle: string): Spec {
+export function readSpec(bundle: string): Spec {
 	const text = readFileSync(path.join(bundle, 'config.json'));
 	if (text.length > specBytesMax) {
 		throw new KeelsonError('INVALID_ARGUMENT', `config.json in ${bundle} has ${text.length} bytes, at most ${specBytesMax}`);
@@ -242,11 +261,11 @@ function readSpec(bundle: string): Spec {
 	return JSON.parse(text.toString()) as Spec;
 }
 
-function stdioModeOf({annotations}: Spec, otherwise: StdioMode): StdioMode {
+export function stdioModeOf({annotations}: Spec, otherwise: StdioMode): StdioMode {
 	const asked = annotations?.[stdioAnnotation];
 	return asked === undefined ? otherwise : parseStdioMode(asked, `annotation ${stdioAnnotation}`);
 }
 
-function hasOwnPidNamespace({linux}: Spec): boolean {
+export function hasOwnPidNamespace({linux}: Spec): boolean {
 	return linux?.namespaces?.some(({type, path: at = ''}) => type === 'pid' && at === '') ?? false;
 }

@@ -1,13 +1,17 @@
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
+import {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {TtrpcServer} from '../../../lib/ttrpc/server.ts';
 import {ttrpcService} from '../../../lib/ttrpc/typed-service.ts';
 import {shimSocketPath} from '../protocol/shim-socket.ts';
-import {SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned, type SpareAssignment} from '../protocol/spare-service.ts';
+import {depotPath, SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned} from '../protocol/spare-service.ts';
+import type {Heir} from './adopt.ts';
+import type {DepotLink} from './depot-link.ts';
+import {Depot} from './depot.ts';
 import {serve, type ServeOptions} from './serve.ts';
 import {groupOf} from './shim-group.ts';
 import {ShimListener} from './shim-listener.ts';
 
-/** With nobody connected for this long its daemon is gone, and it ends. Whoever started it may take longer to connect at first. */
+/** With nobody connected for this long its daemon is gone, and it ends when it holds nothing for a shim. Whoever started it may take longer to connect at first. */
 const abandonedMs = 1000;
 const neverAskedMs = 10_000;
 const lookMs = 250;
@@ -34,22 +38,25 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 	const over = Promise.withResolvers<{readonly life?: Promise<void>}>();
 	let isTaken = false;
 
-	const assign = async ({namespace, id, bundle}: SpareAssignment): Promise<SpareAssigned> => {
+	const watcher = new DescriptorWatcher();
+
+	const become = async (shimPath: string, namespace: string, bundle: string, heirs: readonly Heir[]): Promise<SpareAssigned> => {
 		if (isTaken) {
 			throw new KeelsonError('FAILED_PRECONDITION', 'this spare shim is taken');
 		}
 		isTaken = true;
-		const shimPath = shimSocketPath(given.address, namespace, groupOf(bundle) ?? id);
 		const answer = {version: protocolVersion, address: `unix://${shimPath}`};
-		const serving = Promise.withResolvers<void>();
+		const serving = Promise.withResolvers<DepotLink>();
 		// What hooks and logging programs find in their environment.
 		process.env['NAMESPACE'] = namespace;
-		const life = serve({arguments: {...given, namespace, id, bundle}, socketPath: shimPath, bundle, runtimes, listening: serving.resolve});
+		const life = serve({arguments: {...given, namespace, bundle}, socketPath: shimPath, bundle, runtimes, heirs, listening: serving.resolve});
 		life.catch(serving.reject);
 		try {
-			await serving.promise;
+			const link = await serving.promise;
 			// Before the answer: the daemon makes the next spare in this place.
 			await listener[Symbol.asyncDispose]();
+			link.passOn(depot.takeAll());
+			await depot[Symbol.asyncDispose]();
 			over.resolve({life});
 		} catch (error) {
 			isTaken = false;
@@ -63,20 +70,29 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 
 	const server = new TtrpcServer({services: [ttrpcService(SpareDefinition, {
 		hello: () => ({version: spareVersion, program, pid: process.pid}),
-		assign,
+		assign: async ({namespace, id, bundle}) => become(shimSocketPath(given.address, namespace, groupOf(bundle) ?? id), namespace, bundle, []),
+		inherit: async ({namespace, socketPath: shimPath, containers}) => {
+			const held = depot.take(shimPath);
+			try {
+				return await become(shimPath, namespace, containers[0]?.bundle ?? '/', containers.map(one => ({...one, held})));
+			} finally {
+				held.forEach(one => one[Symbol.dispose]());
+			}
+		},
 		leave: () => {
-			if (!isTaken) {
+			if (!isTaken && depot.size === 0) {
 				over.resolve({});
 			}
 			return {};
 		},
 	})]});
 	const listener: ShimListener = await ShimListener.open(socketPath, server);
+	const depot = Depot.open(depotPath(given.address), watcher);
 	listening(socketPath);
 	let idleSince = performance.now();
 	let limitMs = neverAskedMs;
 	const look = setInterval(() => {
-		if (isTaken || listener.connections > 0) {
+		if (isTaken || listener.connections > 0 || depot.size > 0) {
 			idleSince = performance.now();
 			limitMs = abandonedMs;
 		} else if (performance.now() - idleSince > limitMs) {
@@ -86,5 +102,7 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 	const {life} = await over.promise.finally(() => clearInterval(look));
 	await listener[Symbol.asyncDispose]();
 	await server.close(AbortSignal.timeout(drainMs));
+	await depot[Symbol.asyncDispose]();
+	await watcher[Symbol.asyncDispose]();
 	await life;
 }

@@ -1,4 +1,7 @@
+import {closeSync} from 'node:fs';
 import type {ProcessExit, ProcessStatus, Stdio} from '../../../contracts/task/task.ts';
+import {KeelsonError} from '../../../kernel/errors.ts';
+import {signalProcess} from '../../../lib/sys/pidfd.ts';
 import type {ProcessIo} from './process-io.ts';
 
 /** A process of a container as the shim knows it: init, or an exec. */
@@ -7,6 +10,14 @@ export class TaskProcess {
 	readonly execId: string;
 	readonly stdio: Stdio;
 	pid = 0;
+	/** Not our child but one of a shim that is gone: the pid may be another's at any time, the descriptor is its own while it is open. */
+	isStranger = false;
+	pidfd: number | undefined;
+	/** As /proc has it; 0: not known. */
+	startTime = 0;
+	/** Runs, but the daemon was not told that it started: whoever asks for its start again is told that it did. */
+	isStartUntold = false;
+	isStdinClosed = false;
 	status: ProcessStatus = 'created';
 	io: ProcessIo | undefined;
 	/** Resolves, and never rejects, when the last create or start of the process has been told to everyone, or has failed. */
@@ -27,6 +38,26 @@ export class TaskProcess {
 	/** Resolves when it has ended, as often as asked. */
 	get exited(): Promise<ProcessExit> {
 		return this.#exited.promise;
+	}
+
+	/** Throws ESRCH or NOT_FOUND when it is gone. */
+	signal(number: number): void {
+		if (!this.isStranger) {
+			// A child that we have not reaped keeps its pid.
+			process.kill(this.pid, number);
+		} else if (this.pidfd !== undefined) {
+			signalProcess(this.pidfd, number);
+		} else {
+			throw new KeelsonError('NOT_FOUND', 'no such process');
+		}
+	}
+
+	/** It has ended. */
+	letGo(): void {
+		if (this.pidfd !== undefined) {
+			closeSync(this.pidfd);
+			this.pidfd = undefined;
+		}
 	}
 
 	end(exit: ProcessExit): void {

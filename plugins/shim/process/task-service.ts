@@ -16,8 +16,8 @@ import type {Shim} from './shim.ts';
 /** The task service, under the names of its second and third version. `shutdown` is called when a client asks for it and no container is left. */
 export function taskServices(shim: Shim, shutdown: () => void): readonly TtrpcService[] {
 	const handlers: TypedHandlers<TaskDefinition> = {
-		state: ({id, execId}) => {
-			const container = shim.get(id);
+		state: async ({id, execId}) => {
+			const container = await shim.settled(id);
 			const process = container.process(execId);
 			const {pid, status, stdin, stdout, stderr, terminal, exitStatus, exitedAt} = container.info(process);
 			return {
@@ -67,9 +67,10 @@ export function taskServices(shim: Shim, shutdown: () => void): readonly TtrpcSe
 			return {};
 		},
 		closeIO: ({id, execId, stdin}) => {
-			const {io} = shim.get(id).process(execId);
+			const container = shim.get(id);
+			container.process(execId);
 			if (stdin) {
-				io?.closeStdin();
+				container.closeStdin(execId);
 			}
 			return {};
 		},

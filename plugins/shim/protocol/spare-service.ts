@@ -18,6 +18,14 @@ export interface SpareAssignment {
 	readonly bundle: string;
 }
 
+/** A shim that has died, and its containers, which go on in the spare. */
+export interface SpareInheritance {
+	readonly namespace: string;
+	/** Where the dead shim answered, and its heir will. */
+	readonly socketPath: string;
+	readonly containers: readonly {readonly id: string; readonly bundle: string}[];
+}
+
 export interface SpareAssigned {
 	/** Of the task protocol. */
 	readonly version: number;
@@ -27,6 +35,29 @@ export interface SpareAssigned {
 /** Where the spare shim of a daemon answers. No container has an empty id. */
 export function spareSocketPath(grpcAddress: string): string {
 	return shimSocketPath(grpcAddress, 'spare', '');
+}
+
+/** Where a daemon's spare takes descriptors from its shims: packets of JSON (`HoldMessage`), with the descriptors beside them. */
+export function depotPath(grpcAddress: string): string {
+	return `${spareSocketPath(grpcAddress)}.d`;
+}
+
+/**
+ * What a shim has that must outlive it: `stdin`, its end of the client's FIFO; `input`, of a pipe to the process; `stdout` and `stderr`, of pipes
+ * from it; the master end of a terminal.
+ */
+export type HeldKind = 'pidfd' | 'stdin' | 'input' | 'stdout' | 'stderr' | 'terminal';
+
+export type HoldMessage =
+	/** First of all: whose things these are (the shim's socket), and which are still to be held of earlier ones. */
+	| {readonly op: 'hello'; readonly owner: string; readonly keys: readonly string[]}
+	/** A descriptor for each kind, in this order. */
+	| {readonly op: 'keep'; readonly owner: string; readonly key: string; readonly bundle: string; readonly kinds: readonly HeldKind[]}
+	| {readonly op: 'drop'; readonly owner: string; readonly key: string};
+
+/** Names a process among those of a shim; ids have no slash. */
+export function heldKey(containerId: string, execId: string): string {
+	return `${containerId}/${execId}`;
 }
 
 // JSON and not protobuf: both ends are ours, and what one of them does not know yet it passes over.
@@ -46,7 +77,8 @@ export const SpareDefinition = {
 	methods: {
 		hello: unary<object, SpareHello>('Hello'),
 		assign: unary<SpareAssignment, SpareAssigned>('Assign'),
-		/** The spare ends. */
+		inherit: unary<SpareInheritance, SpareAssigned>('Inherit'),
+		/** The spare ends, unless it holds something that nobody else has. */
 		leave: unary<object, object>('Leave'),
 	},
 } as const;
