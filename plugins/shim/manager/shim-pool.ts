@@ -2,12 +2,11 @@ import type {Any} from '../../../contracts/oci/any.ts';
 import type {Logger} from '../../../kernel/log.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {connectTtrpc} from '../../../lib/ttrpc/client.ts';
-import type {SpareInheritance} from '../protocol/spare-service.ts';
 import type {Bundle, ShimAddress} from './bundle.ts';
 import type {Deadlines} from './deadlines.ts';
 import {RunningShim} from './running-shim.ts';
 import type {ShimProgram} from './shim-program.ts';
-import type {WarmSpare} from './warm-spare.ts';
+import type {Inheritance, WarmSpare} from './warm-spare.ts';
 
 export interface ShimPoolOptions {
 	/** Containers that share a shim of ours, at most; 1: none do. */
@@ -85,7 +84,7 @@ export class ShimPool implements AsyncDisposable {
 	}
 
 	/** Has the spare take up containers of a shim that is gone; false where none can. */
-	async inherit(program: ShimProgram, inheritance: SpareInheritance): Promise<boolean> {
+	async inherit(program: ShimProgram, inheritance: Inheritance): Promise<boolean> {
 		const {warm} = this.#options;
 		return warm?.serves(program.path) === true && warm.inherit(inheritance);
 	}

@@ -24,6 +24,9 @@ const callMs = 3000;
 const inheritMs = 20_000;
 const adoptMs = 500;
 const inheritAttempts = 3;
+const passOnMs = 5000;
+
+export type Inheritance = Omit<SpareInheritance, 'patienceMs'>;
 
 interface Spare {
 	readonly client: TtrpcClient;
@@ -39,7 +42,9 @@ export class WarmSpare implements AsyncDisposable {
 	#spare: Spare | undefined;
 	#timer: NodeJS.Timeout | undefined;
 	#making: Promise<void> | undefined;
-	#used: Promise<unknown> = Promise.resolve();
+	#used: Promise<void> = Promise.resolve();
+	/** The last spare has passed on by then what it held for others. */
+	#passedOnBy = 0;
 	/** One dead shim after the other: each takes a spare. */
 	readonly #heirs = new Serial();
 	readonly #closing = new AbortController();
@@ -73,11 +78,11 @@ export class WarmSpare implements AsyncDisposable {
 	}
 
 	/** Makes the spare the shim of containers whose own is gone; waits for one that is being made. False when it cannot: what it said is in the log. */
-	async inherit(inheritance: SpareInheritance): Promise<boolean> {
+	async inherit(inheritance: Inheritance): Promise<boolean> {
 		return this.#heirs.run(async () => this.#inherit(inheritance));
 	}
 
-	async #inherit(inheritance: SpareInheritance): Promise<boolean> {
+	async #inherit(inheritance: Inheritance): Promise<boolean> {
 		const {namespace, containers} = inheritance;
 		for (let attempt = 0; attempt < inheritAttempts && !this.#closing.signal.aborted; attempt++) {
 			if (this.#spare === undefined) {
@@ -88,7 +93,7 @@ export class WarmSpare implements AsyncDisposable {
 				continue;
 			}
 			try {
-				await this.#use(spare.calls.inherit(inheritance, {timeoutMs: inheritMs + adoptMs * containers.length}));
+				await this.#use(spare.calls.inherit({...inheritance, patienceMs: Math.max(0, this.#passedOnBy - performance.now())}, {timeoutMs: inheritMs + adoptMs * containers.length}));
 				return true;
 			} catch (error) {
 				this.#options.log.warn('the spare shim could not take over', {namespace, containers: containers.length, error});
@@ -115,7 +120,9 @@ export class WarmSpare implements AsyncDisposable {
 
 	/** Until it has answered, the place of the next is not free. */
 	async #use(answer: Promise<SpareAssigned>): Promise<SpareAssigned> {
-		this.#used = answer.catch(() => undefined);
+		this.#used = answer.then(({passesOn}) => {
+			this.#passedOnBy = passesOn > 0 ? performance.now() + passOnMs : 0;
+		}, () => undefined);
 		return answer;
 	}
 

@@ -114,6 +114,7 @@ export class ShimContainer {
 			throw new KeelsonError('ALREADY_EXISTS', `id ${execId}: already exists`);
 		}
 		const process = new TaskProcess(execId, stdio);
+		forgetExec(this.setup.bundle, execId);
 		this.execs.set(execId, process);
 		try {
 			await writeFile(this.#execFile(execId, 'json'), spec, {mode: 0o600});

@@ -99,7 +99,8 @@ export class DepotLink implements Disposable {
 		}
 		if (fd === undefined) {
 			this.#later(this.#retryMs);
-			this.#retryMs = Math.min(this.#retryMs * 2, retryMaxMs);
+			// What is held for others may be asked for at once.
+			this.#retryMs = this.#inherited.length > 0 ? retryMinMs : Math.min(this.#retryMs * 2, retryMaxMs);
 			return;
 		}
 		this.#retryMs = retryMinMs;

@@ -1,5 +1,6 @@
 import {closeSync, rmSync} from 'node:fs';
 import {access} from 'node:fs/promises';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {receiveDescriptors} from '../../../lib/sys/descriptors.ts';
 import {acceptPackets, connectPackets, listenForPackets} from '../../../lib/sys/packet-socket.ts';
@@ -11,8 +12,9 @@ const connectionsMax = 1024;
 const heldMax = 65_536;
 /** Names of all processes of a shim, at the longest. */
 const messageBytesMax = 128 * 1024;
-const kindsMax = 6;
+const kindsMax = 7;
 const lookMs = 5000;
+const askMs = 20;
 
 /** What the spare holds for the shims of its daemon, so that it outlives them: what a shim gave stays when the shim is gone. */
 export class Depot implements AsyncDisposable {
@@ -46,6 +48,15 @@ export class Depot implements AsyncDisposable {
 	/** Processes. */
 	get size(): number {
 		return [...this.#held.values()].reduce((sum, {size}) => sum + size, 0);
+	}
+
+	/** Resolves when something is held of each process, or after `milliseconds`. */
+	async await(owner: string, keys: readonly string[], milliseconds: number): Promise<void> {
+		for (const late = performance.now() + milliseconds; performance.now() < late; await sleep(askMs)) {
+			if (keys.every(key => this.#held.get(owner)?.has(key))) {
+				return;
+			}
+		}
 	}
 
 	/** Gives up what a shim gave; by key. The caller's to close. */

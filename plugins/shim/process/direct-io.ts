@@ -73,12 +73,17 @@ export class DirectIo implements ProcessIo {
 				parts.kept.push(...output.kept);
 			}
 		}
+		// Of a FIFO that the client has removed.
+		const lastEnd = parts.kept.length === 0 ? held?.take('output') : undefined;
+		if (lastEnd !== undefined) {
+			parts.kept.push(lastEnd);
+		}
 		return new DirectIo(parts);
 	}
 
 	descriptors(): readonly {readonly kind: HeldKind; readonly fd: number}[] {
-		const {stdinKept, input, copies} = this.#parts;
-		const all = [{kind: 'stdin', fd: stdinKept}, {kind: 'input', fd: input?.writer}, ...copies.map(({stream, copy}) => ({kind: stream, fd: copy.reader}))] as const;
+		const {stdinKept, input, copies, kept: [output]} = this.#parts;
+		const all = [{kind: 'stdin', fd: stdinKept}, {kind: 'input', fd: input?.writer}, {kind: 'output', fd: output}, ...copies.map(({stream, copy}) => ({kind: stream, fd: copy.reader}))] as const;
 		return all.flatMap(({kind, fd}) => fd === undefined ? [] : [{kind, fd}]);
 	}
 

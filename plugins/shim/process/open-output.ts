@@ -34,8 +34,8 @@ export function openOutput(uri: string, {uid, gid}: IoOwner): OpenOutput {
 				fchownSync(kept, uid, gid);
 			}
 			setPipeSize(kept, fifoBytes);
-			// For reading too: were we killed, and the client gone, the process would be killed by its next line (SIGPIPE).
-			return {fd: openSync(file, constants.O_RDWR), kept: [kept]};
+			// At once: there is a reader, us. Not for reading too: CRIU would keep with a process what waits in a FIFO that it can read.
+			return {fd: openSync(file, constants.O_WRONLY), kept: [kept]};
 		} catch (error) {
 			closeSync(kept);
 			throw error;

@@ -3,7 +3,7 @@ import {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {TtrpcServer} from '../../../lib/ttrpc/server.ts';
 import {ttrpcService} from '../../../lib/ttrpc/typed-service.ts';
 import {shimSocketPath} from '../protocol/shim-socket.ts';
-import {depotPath, SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned} from '../protocol/spare-service.ts';
+import {depotPath, heldKey, SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned} from '../protocol/spare-service.ts';
 import type {Heir} from './adopt.ts';
 import type {DepotLink} from './depot-link.ts';
 import {Depot} from './depot.ts';
@@ -45,7 +45,7 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 			throw new KeelsonError('FAILED_PRECONDITION', 'this spare shim is taken');
 		}
 		isTaken = true;
-		const answer = {version: protocolVersion, address: `unix://${shimPath}`};
+		const answer = {version: protocolVersion, address: `unix://${shimPath}`, passesOn: 0};
 		const serving = Promise.withResolvers<DepotLink>();
 		// What hooks and logging programs find in their environment.
 		process.env['NAMESPACE'] = namespace;
@@ -55,9 +55,11 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 			const link = await serving.promise;
 			// Before the answer: the daemon makes the next spare in this place.
 			await listener[Symbol.asyncDispose]();
+			const passesOn = depot.size;
 			link.passOn(depot.takeAll());
 			await depot[Symbol.asyncDispose]();
 			over.resolve({life});
+			return {...answer, passesOn};
 		} catch (error) {
 			isTaken = false;
 			// The group's shim is there already.
@@ -71,7 +73,8 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 	const server = new TtrpcServer({services: [ttrpcService(SpareDefinition, {
 		hello: () => ({version: spareVersion, program, pid: process.pid}),
 		assign: async ({namespace, id, bundle}) => become(shimSocketPath(given.address, namespace, groupOf(bundle) ?? id), namespace, bundle, []),
-		inherit: async ({namespace, socketPath: shimPath, containers}) => {
+		inherit: async ({namespace, socketPath: shimPath, containers, patienceMs}) => {
+			await depot.await(shimPath, containers.map(({id}) => heldKey(id, '')), patienceMs);
 			const held = depot.take(shimPath);
 			try {
 				return await become(shimPath, namespace, containers[0]?.bundle ?? '/', containers.map(one => ({...one, held})));

@@ -1,4 +1,4 @@
-import {closeSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
+import {closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import path from 'node:path';
 import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 
@@ -52,7 +52,10 @@ export function recordedExit(bundle: string, execId: string): ProcessExit | unde
 /** The daemon has been told of it: nobody needs to tell it again. */
 export function recordTold(bundle: string, execId: string, what: Told): void {
 	try {
-		closeSync(openSync(fileOf(bundle, execId, `${what}.told`), 'w', 0o600));
+		// An exec that was deleted meanwhile has none.
+		if (existsSync(fileOf(bundle, execId, 'process'))) {
+			closeSync(openSync(fileOf(bundle, execId, `${what}.told`), 'w', 0o600));
+		}
 	} catch {
 		// The bundle is gone by now, and with it all need to know.
 	}

@@ -24,12 +24,16 @@ export interface SpareInheritance {
 	/** Where the dead shim answered, and its heir will. */
 	readonly socketPath: string;
 	readonly containers: readonly {readonly id: string; readonly bundle: string}[];
+	/** How long to wait for what an earlier spare has yet to pass on of them. */
+	readonly patienceMs: number;
 }
 
 export interface SpareAssigned {
 	/** Of the task protocol. */
 	readonly version: number;
 	readonly address: string;
+	/** Processes that it holds for others, and passes on to the next spare. */
+	readonly passesOn: number;
 }
 
 /** Where the spare shim of a daemon answers. No container has an empty id. */
@@ -43,10 +47,10 @@ export function depotPath(grpcAddress: string): string {
 }
 
 /**
- * What a shim has that must outlive it: `stdin`, its end of the client's FIFO; `input`, of a pipe to the process; `stdout` and `stderr`, of pipes
- * from it; the master end of a terminal.
+ * What a shim has that must outlive it: `stdin` and `output`, its ends of the client's FIFOs; `input`, of a pipe to the process; `stdout` and
+ * `stderr`, of pipes from it; the master end of a terminal.
  */
-export type HeldKind = 'pidfd' | 'stdin' | 'input' | 'stdout' | 'stderr' | 'terminal';
+export type HeldKind = 'pidfd' | 'stdin' | 'input' | 'output' | 'stdout' | 'stderr' | 'terminal';
 
 export type HoldMessage =
 	/** First of all: whose things these are (the shim's socket), and which are still to be held of earlier ones. */
