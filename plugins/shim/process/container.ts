@@ -9,9 +9,9 @@ import type {ContainerPlace, ContainerSetup} from './container-place.ts';
 import {DropCount} from './drop-count.ts';
 import {dump, workOf} from './dump.ts';
 import {restoreConfig} from './held-files.ts';
-import {forgetExec, recordExit, type Told} from '../protocol/process-record.ts';
+import {forgetExec, recordExit} from '../protocol/process-record.ts';
 import {heldKey} from '../protocol/spare-service.ts';
-import type {Receipt} from './event-publisher.ts';
+
 import {OomWatch} from './oom-watch.ts';
 import type {IoRequest} from './open-io.ts';
 import type {ChildExit} from './reaper.ts';
@@ -180,10 +180,6 @@ export class ShimContainer {
 		};
 	}
 
-	receipt(execId: string, what: Told): Receipt {
-		return receiptOf(this.setup.bundle, execId, what);
-	}
-
 	closeStdin(execId: string): void {
 		const process = this.process(execId);
 		process.io?.closeStdin();
@@ -202,7 +198,7 @@ export class ShimContainer {
 	#tellStart(process: TaskProcess): number {
 		const {execId, pid} = process;
 		process.isStartUntold = false;
-		const receipt = this.receipt(execId, 'start');
+		const receipt = receiptOf(this.setup.bundle, execId, 'start');
 		if (execId === '') {
 			this.#place.publish('containerd.events.TaskStart', {containerId: this.id, pid}, receipt);
 		} else {
@@ -272,7 +268,7 @@ export class ShimContainer {
 		const finished = process.io?.finish();
 		process.end({pid, exitStatus, exitedAt});
 		process.letGo();
-		this.#place.publish('containerd.events.TaskExit', {containerId: this.id, id: process.execId || this.id, pid, exitStatus, exitedAt}, this.receipt(process.execId, 'exit'));
+		this.#place.publish('containerd.events.TaskExit', {containerId: this.id, id: process.execId || this.id, pid, exitStatus, exitedAt}, receiptOf(this.setup.bundle, process.execId, 'exit'));
 		if (process === this.init && !this.setup.hasPoststopHooks) {
 			// Now, and not when the task is deleted: the client reads and looks meanwhile. What fails is told to whoever deletes.
 			void this.changes.run(async () => this.removeFromRuntime()).catch(() => undefined);

@@ -18,6 +18,7 @@ import type {Receipt} from './event-publisher.ts';
 import type {IoOpener} from './open-io.ts';
 import type {Reaper} from './reaper.ts';
 import {inRuntimeWords, toKillError} from './runtime-call.ts';
+import {receiptOf} from './process-trace.ts';
 import type {TaskProcess} from './task-process.ts';
 
 /** A spec is small; what is not is no spec. */
@@ -180,7 +181,7 @@ export class Shim {
 			return await container.create(pid => {
 				this.#containers.set(id, container);
 				const {stdin, stdout, stderr, terminal} = stdio;
-				this.#place.publish('containerd.events.TaskCreate', {containerId: id, bundle, rootfs, checkpoint, pid, io: {stdin, stdout, stderr, terminal}}, container.receipt('', 'create'));
+				this.#place.publish('containerd.events.TaskCreate', {containerId: id, bundle, rootfs, checkpoint, pid, io: {stdin, stdout, stderr, terminal}}, receiptOf(bundle, '', 'create'));
 			});
 		} catch (error) {
 			await unmountBelow(target);
