@@ -11,7 +11,6 @@ import {dump, workOf} from './dump.ts';
 import {restoreConfig} from './held-files.ts';
 import {forgetExec, recordExit} from '../protocol/process-record.ts';
 import {heldKey} from '../protocol/spare-service.ts';
-
 import {OomWatch} from './oom-watch.ts';
 import type {IoRequest} from './open-io.ts';
 import type {ChildExit} from './reaper.ts';
