@@ -23,7 +23,7 @@ export interface ShimEnvironment {
 	readonly stdio: StdioMode;
 	readonly stdioBufferBytes: number;
 	/** Whether a spare shim takes copies of what must outlive another. */
-	readonly hasWarmSpare: boolean;
+	readonly hasWarmSpare?: boolean;
 }
 
 export interface ShimCall {
@@ -120,7 +120,7 @@ export class ShimProgram {
 	}
 
 	async #run(args: readonly string[], cwd: string, {namespace, input, signal}: ShimInput): Promise<Buffer> {
-		const {grpcAddress, ttrpcAddress, runtimeRoot, stdio, stdioBufferBytes, hasWarmSpare} = this.#environment;
+		const {grpcAddress, ttrpcAddress, runtimeRoot, stdio, stdioBufferBytes, hasWarmSpare = false} = this.#environment;
 		signal.throwIfAborted();
 		const child = spawn(this.path, args, {
 			cwd,
