@@ -74,12 +74,12 @@ for (const {program, runtime, isOurs} of targets) {
 		const shim = await shimOf(ctr.namespace, 'sb');
 		// containerd 2.1 gives the container a shim of its own all the same.
 		t.is(await parentOf(row?.[1]) === shim, program.kind === 'keelson');
+		await daemon.restart();
 		t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'e', 'inside', 'echo', 'well'), 'well\n');
 		await ctr.ok('tasks', 'rm', '--force', 'inside');
 		await ctr.ok('containers', 'rm', 'inside');
 		t.true((await readFile(`/proc/${shim}/stat`, 'utf8')).length > 0, 'the sandbox outlives its containers');
 
-		await daemon.restart();
 		const waiting = client.unary(controller.fullName, controller.methods.wait, named);
 		await client.unary(controller.fullName, controller.methods.stop, {...named, timeoutSecs: 1});
 		// Their shim ends with the sandbox, and takes the answer along.
