@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import {contentSuite} from '../../contracts/content/content.suite.ts';
+import {Growth} from '../../contracts/content/growth.ts';
 import type {ContentStore} from '../../contracts/content/content.ts';
 import {BlobDirectory} from '../../plugins/content-local/blob-directory.ts';
 import {IngestDirectory} from '../../plugins/content-local/ingest-directory.ts';
@@ -65,3 +66,32 @@ async function localStore(kept?: string): Promise<ContentStore & AsyncDisposable
 		},
 	});
 }
+
+test('what is written can be followed: whole once its digest is right, given up when it is cut or left', async t => {
+	await using store = await localStore();
+	const bytes = Buffer.alloc(3_000_000, 'keelson ');
+	await using first = await store.writer({ref: 'right', total: bytes.length});
+	await first.write(bytes.subarray(0, 1_500_000));
+	await using growing = await first.follow?.();
+	const growth = new Growth(growing?.growth);
+	for (let {changes} = growth; growth.bytes < 1_500_000; {changes} = growth) {
+		await growth.changed(changes, 1000);
+	}
+	t.deepEqual(await readFile(growing?.file ?? ''), bytes.subarray(0, 1_500_000));
+	await first.write(bytes.subarray(1_500_000));
+	await t.throwsAsync(first.commit({expected: `sha256:${'0'.repeat(64)}`}), {code: 'FAILED_PRECONDITION'});
+	t.false(growth.isWhole);
+	await first.commit();
+	t.true(growth.isWhole);
+	t.deepEqual(await readFile(growing?.file ?? ''), bytes);
+	t.is(await first.follow?.(), undefined);
+
+	const second = await store.writer({ref: 'cut'});
+	await second.write(bytes.subarray(0, 10));
+	await using cut = await second.follow?.();
+	await second.truncate(0);
+	t.true(new Growth(cut?.growth).isAbandoned);
+	await using left = await second.follow?.();
+	await second[Symbol.asyncDispose]();
+	t.true(new Growth(left?.growth).isAbandoned);
+});
