@@ -20,7 +20,7 @@ export interface Credentials {
 
 /** Where and how one pull or push talks; all of it optional. */
 export interface RegistryOptions {
-	/** A tree of hosts.toml; default: the plugin's own. */
+	/** Trees of hosts.toml, separated by colons; default: the plugin's own. */
 	readonly hostDirectory?: string;
 	/** `http` or `https`; default: https, and http for a registry on loopback. */
 	readonly defaultScheme?: string;

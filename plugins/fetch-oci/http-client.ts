@@ -1,8 +1,9 @@
-import type {Readable} from 'node:stream';
+import {Readable} from 'node:stream';
 import {request, type Dispatcher} from 'undici';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {Agents} from './agents.ts';
 import type {Trust} from './hosts.ts';
+import {SentBody} from './sent-body.ts';
 
 /** A message to a registry. */
 export interface HttpRequest {
@@ -26,6 +27,8 @@ export interface HttpOptions {
 
 const HEADERS_TIMEOUT_MS = 60_000;
 const REDIRECTS_MAX = 5;
+/** Goes at once, whoever reads it. */
+const SMALL_BYTES = 64 * 1024;
 /** What another host than the one that was meant may know of a request. Anything else may be a secret (CVE-2020-15157). */
 const HARMLESS_HEADERS: ReadonlySet<string> = new Set(['accept', 'range']);
 
@@ -64,17 +67,19 @@ export class HttpClient implements AsyncDisposable {
 	}
 
 	async #once({method, url, headers, body, signal}: HttpRequest, trust: Trust): Promise<HttpResponse> {
+		using sending = body === undefined || typeof body === 'string' || (body instanceof Uint8Array && body.length <= SMALL_BYTES) ? undefined : new SentBody(body, this.#options.stallTimeoutMs);
+		const signals = [...(signal === undefined ? [] : [signal]), ...(sending === undefined ? [] : [sending.signal])];
 		try {
 			const response = await request(url, {
 				method,
-				headers: {'user-agent': this.#options.userAgent, ...headers},
-				body: body ?? null,
+				headers: {'user-agent': this.#options.userAgent, ...(body instanceof Uint8Array ? {'content-length': String(body.length)} : {}), ...headers},
+				body: sending === undefined ? body ?? null : Readable.from(sending.read()),
 				// Undici would close the connection after each HEAD, for servers that send a body all the same; those fail once, and are asked again.
 				reset: false,
 				dispatcher: this.#agents.get(url, trust),
 				headersTimeout: Math.min(HEADERS_TIMEOUT_MS, this.#options.stallTimeoutMs * 2),
 				bodyTimeout: this.#options.stallTimeoutMs,
-				...(signal === undefined ? {} : {signal}),
+				...(signals.length === 0 ? {} : {signal: AbortSignal.any(signals)}),
 			});
 			return Object.assign(response, {url});
 		} catch (error) {

@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import path from 'node:path';
 import type {PushTarget, Registry, RegistryOptions, Repository} from '../../contracts/fetch/fetch.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import {isDigest, parseDigest, type Digest} from '../../contracts/oci/digest.ts';
@@ -55,7 +56,7 @@ export class OciRegistry implements Registry {
 	}
 
 	async #session(reference: Reference, options: RegistryOptions): Promise<Session> {
-		const directories = options.hostDirectory === undefined || options.hostDirectory === '' ? this.#parts.hostDirectories : [options.hostDirectory];
+		const directories = options.hostDirectory === undefined || options.hostDirectory === '' ? this.#parts.hostDirectories : options.hostDirectory.split(path.delimiter);
 		const {otherwise, credentials = []} = this.#parts;
 		const hosts = await hostsFor(reference.host, {
 			directories, ...(options.defaultScheme === undefined ? {} : {defaultScheme: options.defaultScheme}), ...(otherwise === undefined ? {} : {otherwise}),

@@ -318,6 +318,31 @@ for (const status of [400, 404, 405, 416, 501]) {
 	});
 }
 
+test('a registry that stops reading what is pushed is broken off, and one that reads slowly is not', async t => {
+	const bytes = Buffer.alloc(6 * 1024 * 1024, 'slow ');
+	await using stub = await HttpStub.start((request, response) => {
+		const isSlow = request.url?.includes('/slow/') === true;
+		if (request.method === 'HEAD') {
+			response.writeHead(404).end();
+		} else if (request.method === 'POST') {
+			response.writeHead(202, {location: `${request.url}1`}).end();
+		} else if (isSlow) {
+			request.on('data', () => {
+				request.pause();
+				setTimeout(() => request.resume(), 15);
+			}).on('end', () => response.writeHead(201).end());
+		}
+		// What is not slow is never read.
+	});
+	await using client = clientOf({stallTimeoutMs: 2500});
+	const before = Date.now();
+	await using slow = await client.target(`${stub.host}/slow/a:1`);
+	await pushBytes(slow, descriptorOf(bytes), bytes);
+	t.true(Date.now() - before > 1000);
+	await using stuck = await client.target(`${stub.host}/stuck/a:1`);
+	await t.throwsAsync(pushBytes(stuck, descriptorOf(bytes), bytes), {code: 'UNAVAILABLE', message: /nothing of the request was taken|aborted/i});
+});
+
 test('a foreign layer comes from its own addresses, whose owners are told nothing, and else from the registry', async t => {
 	const bytes = Buffer.from('foreign bytes');
 	await using elsewhere = await HttpStub.start((request, response) => response.writeHead(request.url === '/layer' ? 200 : 404).end(bytes));
