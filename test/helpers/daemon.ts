@@ -116,6 +116,8 @@ export class Daemon implements AsyncDisposable {
 		this.#service = await Service.start(head ?? file, rest, {
 			log: path.join(this.places.directory, 'log'),
 			env: {...env, ...this.#options.env, PATH: [...this.#options.searchFirst ?? [], this.#options.env?.['PATH'] ?? env?.['PATH'] ?? process.env['PATH']].join(':')},
+			// Longer than it ever takes by itself: a machine that others use as well is no failure.
+			readyMs: 30_000,
 			isReady: async () => (await command(probe.program, ['--address', probe.address, '--connect-timeout', '1s', '--timeout', '5s', 'version'])).code === 0,
 		});
 	}
