@@ -10,6 +10,8 @@ import type {LayerSource} from './layer-source.ts';
 /** Large chunks: fewer turns between threads and processes. */
 const readBytes = 1024 * 1024;
 const inflatedBytes = 256 * 1024;
+/** Smaller: each is new, and stays until it is collected. */
+const deflatedBytes = 256 * 1024;
 
 export interface InflateOptions {
 	readonly compression: Compression;
@@ -55,7 +57,7 @@ export async function inflate(source: LayerSource, {compression, program}: Infla
 // Each chunk has a buffer of its own: zlib reads it on another thread.
 async function * readChunks(source: LayerSource): AsyncIterable<Buffer> {
 	let at = 0;
-	for (let bytes = await source.read(Buffer.allocUnsafe(readBytes), at); bytes !== undefined; bytes = await source.read(Buffer.allocUnsafe(readBytes), at)) {
+	for (let bytes = await source.read(Buffer.allocUnsafe(deflatedBytes), at); bytes !== undefined; bytes = await source.read(Buffer.allocUnsafe(deflatedBytes), at)) {
 		yield bytes;
 		at += bytes.length;
 	}

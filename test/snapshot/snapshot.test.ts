@@ -1,4 +1,4 @@
-import {mkdir, mkdtemp, readdir, rm, stat} from 'node:fs/promises';
+import {chmod, chown, mkdir, mkdtemp, readdir, rm, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import test from 'ava';
@@ -30,6 +30,20 @@ test('overlay: the options of mounts are in containerd\'s order', async t => {
 	t.deepEqual(await snapshots.view('look again', 'two'), [{type: 'overlay', source: 'overlay', target: '', options: [
 		`lowerdir=${at(3)}:${at(1)}`, 'volatile', 'index=off',
 	]}]);
+});
+
+test('overlay: a snapshot that gets its parent later has the mounts of an upper directory, and in the end the root of its parent', async t => {
+	await using snapshots = await createOverlay({mountOptions: ['index=off']});
+	const at = (id: number, directory = 'fs'): string => path.join(snapshots.root, 'snapshots', String(id), directory);
+	await snapshots.prepare('1', '');
+	await chmod(at(1), 0o1777);
+	await chown(at(1), 7, 8);
+	await snapshots.commit('one', '1');
+	t.deepEqual(await snapshots.prepare('2', '', {isApart: true}), [{type: 'overlay', source: 'overlay', target: '', options: [`workdir=${at(2, 'work')}`, `upperdir=${at(2)}`, 'index=off']}]);
+	await snapshots.commit('two', '2', {parent: 'one'});
+	const {mode, uid, gid} = await stat(at(2));
+	t.deepEqual({mode, uid, gid}, {mode: 0o41777, uid: 7, gid: 8});
+	await t.throwsAsync(snapshots.prepare('3', 'one', {isApart: true}), {code: 'INVALID_ARGUMENT'});
 });
 
 test('overlay: mapping labels give the upper directory to the mapped root, and the mount the maps', async t => {
