@@ -95,6 +95,10 @@ scenario('a checkpoint is two descriptors without a path and none with one; it l
 		t.is((await tasks.get({containerId: id})).process?.status, Status.CREATED);
 		await tasks.start({containerId: id});
 		await until('it to count on', async () => await count(ctr, id, 'after') > 1);
+		if (daemon.kind === 'keelson') {
+			const work = path.join(daemon.places.root, 'io.containerd.runtime.v2.task', ctr.namespace, id);
+			t.false((await readdir(work)).includes('checkpoint'), 'an image as large as the memory is not kept');
+		}
 	}
 	await remove(ctr, 'of-content', 'of-path');
 });

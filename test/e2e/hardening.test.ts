@@ -131,7 +131,7 @@ scenario('a root file system is read-only, or an overlay that is volatile', asyn
 	const options = await ctr.prints('tasks', 'exec', '--exec-id', 'look', 'volatile', 'sh', '-c', 'grep " / overlay " /proc/mounts; cat /file');
 	t.regex(options, /[,=]volatile[, ][\s\S]*written\n$/v);
 	await remove(ctr, 'volatile');
-	t.regex(await prints(scene, 'touch /file; touch /dev/shm/file && echo but shm', {change: spec => {
+	t.regex(await prints(scene, 'touch /file 2>&1; touch /dev/shm/file && echo but shm', {change: spec => {
 		spec.root.readonly = true;
 	}}), /Read-only file system\nbut shm\n$/v);
 });

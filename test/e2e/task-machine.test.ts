@@ -177,19 +177,22 @@ scenario('a signal to a process that is gone is told, whoever is meant', async (
 	await remove(ctr, 'host');
 });
 
-scenario('namespaces of another container are shared, and outlive the one who joined', async ({t, ctr, images}) => {
+scenario('namespaces of another container are shared, and outlive the one who joined', async ({t, ctr, images, daemon}) => {
 	await ctr.ok('run', '-d', images.busybox, 'host', 'sleep', '60');
 	const pid = (await ctr.rows('tasks', 'ls'))[0]?.[1];
 	const join = ['--with-ns', `pid:/proc/${pid}/ns/pid`, '--with-ns', `ipc:/proc/${pid}/ns/ipc`];
 	const seen = await ctr.prints('run', '--rm', ...join, images.busybox, 'guest', 'sh', '-c', 'readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc; cat /proc/1/cmdline | tr "\\0" " "');
 	t.is(seen, await ctr.prints('tasks', 'exec', '--exec-id', 'look', 'host', 'sh', '-c', 'readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc; cat /proc/1/cmdline | tr "\\0" " "'));
 	t.regex(seen, /sleep 60 $/v);
-	// What the guest leaves behind goes with it; what the host runs does not.
-	await ctr.ok('run', '-d', ...join, images.busybox, 'second', 'sh', '-c', 'sleep 1000 & sleep 0.2');
-	await until('the guest to end', async () => (await ctr.rows('tasks', 'ls')).some(row => row[0] === 'second' && row[2] === 'STOPPED'));
-	await sleep(50);
-	t.notRegex(await ctr.prints('tasks', 'exec', '--exec-id', 'ps', 'host', 'ps'), /sleep 1000/v);
-	await remove(ctr, 'second', 'host');
+	if (daemon.kind === 'keelson') {
+		// What the guest leaves behind goes with it; what the host runs does not. containerd 2.1 leaves a cgroup.
+		await ctr.ok('run', '-d', ...join, images.busybox, 'second', 'sh', '-c', 'sleep 1000 & sleep 0.2');
+		await until('the guest to end', async () => (await ctr.rows('tasks', 'ls')).some(row => row[0] === 'second' && row[2] === 'STOPPED'));
+		await sleep(50);
+		t.notRegex(await ctr.prints('tasks', 'exec', '--exec-id', 'ps', 'host', 'ps'), /sleep 1000/v);
+		await remove(ctr, 'second');
+	}
+	await remove(ctr, 'host');
 });
 
 scenario('a resize storm and clients that vanish leave a terminal whole', async ({t, ctr, images, daemon}) => {

@@ -79,6 +79,11 @@ export class Bundle {
 		return path.join(this.#work, 'checkpoint');
 	}
 
+	/** What was unpacked there is needed no more. */
+	async removeCheckpoint(): Promise<void> {
+		await rm(this.checkpointPath, {recursive: true, force: true});
+	}
+
 	async writeConfig(config: Uint8Array): Promise<void> {
 		await writeFile(path.join(this.path, 'config.json'), config);
 	}

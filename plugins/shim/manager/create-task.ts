@@ -44,6 +44,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 		: await borrowShim(world, metadata, bundle, {binary, sandboxId: container.sandbox, signal});
 	half.defer(async () => world.pool.release(shim, containerId));
 	task.shim = shim;
+	task.hasCheckpoint = request.checkpoint !== undefined;
 	try {
 		await bundle.writeAddress(shim.address);
 		await moveShim(world, shim, containerId, options);

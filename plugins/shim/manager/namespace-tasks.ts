@@ -34,7 +34,12 @@ export class NamespaceTasks implements Tasks {
 		// A shim that is killed at it may have started the process: its heir then says so.
 		const {pid} = await this.#ask(containerId, signal, async (client, options) => withCode(client.start({id: containerId, execId}, options)));
 		if (execId === '') {
-			this.#world.registry.get(this.#namespace, containerId).pid = pid;
+			const task = this.#world.registry.get(this.#namespace, containerId);
+			task.pid = pid;
+			if (task.hasCheckpoint) {
+				task.hasCheckpoint = false;
+				await task.bundle.removeCheckpoint();
+			}
 		}
 		return pid;
 	}

@@ -14,6 +14,8 @@ export class Task {
 	/** As init was created with; undefined while nobody has said so since this daemon began. */
 	stdio: Stdio | undefined;
 	logPipe: LogPipe | undefined;
+	/** The image that it is restored of is ours, unpacked beside the bundle, until it has started. */
+	hasCheckpoint = false;
 	/** Set once it is being taken away, by a client or because its shim is gone; resolves when nothing is left. */
 	leaving: Promise<void> | undefined;
 	#exit: ProcessExit | undefined;
