@@ -1,13 +1,10 @@
-import {once} from 'node:events';
-import type {Metadata, ServerDuplexStream, ServerReadableStream, ServerWritableStream} from '@grpc/grpc-js';
 import type {CallContext, Codec} from '../../contracts/grpc/grpc.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {orAborted} from './or-aborted.ts';
+import type {ServerCall} from './server-call.ts';
 
-/** grpc-js wants Buffers, since it copies with their methods. */
-export function encode(codec: Codec<unknown>, message: unknown): Buffer {
-	const {buffer, byteOffset, byteLength} = codec.encode(message).finish();
-	return Buffer.from(buffer, byteOffset, byteLength);
+export function encode(codec: Codec<unknown>, message: unknown): Uint8Array {
+	return codec.encode(message).finish();
 }
 
 /** Throws INVALID_ARGUMENT for bytes that are not such a message. */
@@ -19,48 +16,28 @@ export function decode(codec: Codec<never>, bytes: Uint8Array, method: string): 
 	}
 }
 
-/** Text headers; binary ones mean nothing to handlers. */
-export function headersOf(metadata: Metadata): ReadonlyMap<string, string> {
-	const headers = new Map<string, string>();
-	for (const name of Object.keys(metadata.getMap())) {
-		const value = metadata.get(name).at(-1);
-		if (typeof value === 'string') {
-			headers.set(name, value);
-		}
+/** The only message of a call that has one. Rejects with INVALID_ARGUMENT when there is none. */
+export async function requestOf(call: ServerCall): Promise<Uint8Array> {
+	const message = await call.next();
+	if (message === undefined) {
+		throw new KeelsonError('INVALID_ARGUMENT', 'a call has no message');
 	}
-	return headers;
+	return message;
 }
 
 /** The client's messages, read no faster than they are asked for. Ends with the signal's reason when the call is gone. */
-export async function* requestsOf(
-	call: ServerReadableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
-	codec: Codec<never>,
-	method: string,
-	signal: AbortSignal,
-): AsyncGenerator<never, void, undefined> {
-	// Returned, the iterator must not destroy the call: replies and a status are still to be sent on it.
-	const messages = call.iterator({destroyOnReturn: false})[Symbol.asyncIterator]();
+export async function* requestsOf(call: ServerCall, codec: Codec<never>, method: string, signal: AbortSignal): AsyncGenerator<never, void, undefined> {
 	for (;;) {
-		let next;
-		try {
-			next = await orAborted(messages.next(), signal);
-		} catch (error) {
-			throw signal.aborted ? signal.reason : new KeelsonError('CANCELLED', 'the client went away', {cause: error});
-		}
-		if (next.done === true) {
+		const message = await orAborted(call.next(), signal);
+		if (message === undefined) {
 			return;
 		}
-		yield decode(codec, next.value, method);
+		yield decode(codec, message, method);
 	}
 }
 
 /** Sends replies no faster than the client takes them; the iteration is returned, however it ends. */
-export async function sendAll(
-	call: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
-	codec: Codec<unknown>,
-	replies: AsyncIterable<unknown>,
-	{signal}: Pick<CallContext, 'signal'>,
-): Promise<void> {
+export async function sendAll(call: ServerCall, codec: Codec<unknown>, replies: AsyncIterable<unknown>, {signal}: Pick<CallContext, 'signal'>): Promise<void> {
 	const iterator = replies[Symbol.asyncIterator]();
 	let isDone = false;
 	try {
@@ -70,9 +47,7 @@ export async function sendAll(
 				isDone = true;
 				return;
 			}
-			if (!call.write(encode(codec, next.value))) {
-				await orAborted(once(call, 'drain', {signal}), signal);
-			}
+			await call.send(encode(codec, next.value), signal);
 		}
 	} finally {
 		if (!isDone) {

@@ -1,56 +1,45 @@
 import {performance} from 'node:perf_hooks';
-import type {
-	Metadata, Server, ServerDuplexStream, ServerReadableStream, ServerUnaryCall, ServerWritableStream, UntypedHandleCall, sendUnaryData,
-} from '@grpc/grpc-js';
 import type {CallContext, GrpcService, Method} from '../../contracts/grpc/grpc.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import type {Logger} from '../../kernel/log.ts';
-import {decode, encode, headersOf, requestsOf, sendAll} from './calls.ts';
+import {decode, encode, requestOf, requestsOf, sendAll} from './calls.ts';
 import type {OpenCalls} from './open-calls.ts';
 import {orAborted} from './or-aborted.ts';
+import type {ServerCall} from './server-call.ts';
 import {isUnforeseen, statusOf, type Status} from './status.ts';
 
-/** What all kinds of calls have. */
-interface SurfaceCall {
-	readonly metadata: Metadata;
-	getDeadline(): Date | number;
-	once(event: 'cancelled', listener: () => void): unknown;
-	off(event: 'cancelled', listener: () => void): unknown;
-	emit(event: 'error', status: Status): unknown;
-}
+/** Answers a call of one method. Never throws. */
+export type Route = (call: ServerCall) => void;
 
-const TYPES = {'unary': 'unary', 'server-stream': 'serverStream', 'client-stream': 'clientStream', 'bidi': 'bidi'} as const satisfies Record<Method['kind'], string>;
-
-/** Puts all methods of a service on a grpc-js server. Throws ALREADY_EXISTS when another service has one of them. */
-export function register(server: Server, service: GrpcService, calls: OpenCalls, log: Logger): void {
-	for (const method of service.methods) {
-		const path = `/${service.name}/${method.name}`;
-		const kind = method.kind === 'unary' && service.waits?.includes(method.name) !== true ? 'brief' : 'lasting';
-		const answer = new Answer(path, kind, calls, log);
-		// Messages pass as bytes: what does not decode is then refused in words, and grpc-js has none for it.
-		if (!server.register(path, handlerOf(method, path, answer), pass, pass, TYPES[method.kind])) {
-			throw new KeelsonError('ALREADY_EXISTS', `two plugins serve ${path}: already exists`);
+/** All methods of services by their paths. Throws ALREADY_EXISTS when two services have the same. */
+export function routesOf(services: Iterable<GrpcService>, calls: OpenCalls, log: Logger): ReadonlyMap<string, Route> {
+	const routes = new Map<string, Route>();
+	for (const service of services) {
+		for (const method of service.methods) {
+			const path = `/${service.name}/${method.name}`;
+			if (routes.has(path)) {
+				throw new KeelsonError('ALREADY_EXISTS', `two plugins serve ${path}: already exists`);
+			}
+			const kind = method.kind === 'unary' && service.waits?.includes(method.name) !== true ? 'brief' : 'lasting';
+			routes.set(path, routeOf(method, path, new Answer(path, kind, calls, log)));
 		}
 	}
+	return routes;
 }
 
-function pass(bytes: Buffer): Buffer {
-	return bytes;
-}
-
-function handlerOf(method: Method, path: string, answer: Answer): UntypedHandleCall {
+function routeOf(method: Method, path: string, answer: Answer): Route {
 	switch (method.kind) {
 		case 'unary':
-			return (call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) => answer.once(call, reply, async context =>
-				encode(method.response, await method.handle(decode(method.request, call.request, path), context)));
+			return call => answer.once(call, async context =>
+				encode(method.response, await method.handle(decode(method.request, await requestOf(call), path), context)));
 		case 'client-stream':
-			return (call: ServerReadableStream<Buffer, Buffer>, reply: sendUnaryData<Buffer>) => answer.once(call, reply, async context =>
+			return call => answer.once(call, async context =>
 				encode(method.response, await method.handle(requestsOf(call, method.request, path, context.signal), context)));
 		case 'server-stream':
-			return (call: ServerWritableStream<Buffer, Buffer>) => answer.stream(call, async context =>
-				sendAll(call, method.response, method.handle(decode(method.request, call.request, path), context), context));
+			return call => answer.stream(call, async context =>
+				sendAll(call, method.response, method.handle(decode(method.request, await requestOf(call), path), context), context));
 		case 'bidi':
-			return (call: ServerDuplexStream<Buffer, Buffer>) => answer.stream(call, async context =>
+			return call => answer.stream(call, async context =>
 				sendAll(call, method.response, method.handle(requestsOf(call, method.request, path, context.signal), context), context));
 	}
 }
@@ -69,24 +58,28 @@ class Answer {
 		this.#log = log;
 	}
 
-	once(call: SurfaceCall, reply: sendUnaryData<Buffer>, handle: (context: CallContext) => Promise<Buffer>): void {
-		this.#run(call, handle).then(bytes => reply(null, bytes), (error: unknown) => reply(this.#status(error)));
+	once(call: ServerCall, handle: (context: CallContext) => Promise<Uint8Array>): void {
+		this.#run(call, handle).then(bytes => call.answer(bytes)).catch((error: unknown) => call.end(this.#status(error)));
 	}
 
-	stream(call: SurfaceCall & {end(): void}, handle: (context: CallContext) => Promise<void>): void {
-		this.#run(call, handle).then(() => call.end(), (error: unknown) => call.emit('error', this.#status(error)));
+	stream(call: ServerCall, handle: (context: CallContext) => Promise<void>): void {
+		this.#run(call, handle).then(() => call.end({code: 0, details: ''}), (error: unknown) => call.end(this.#status(error)));
 	}
 
-	async #run<T>(call: SurfaceCall, handle: (context: CallContext) => Promise<T>): Promise<T> {
+	async #run<T>(call: ServerCall, handle: (context: CallContext) => Promise<T>): Promise<T> {
 		const start = performance.now();
 		using open = this.#calls.open(this.#kind);
-		const cancelled = (): void => open.abort(reasonOf(call));
-		call.once('cancelled', cancelled);
+		call.cancelled = () => open.abort(new KeelsonError('CANCELLED', 'the client went away'));
+		const {timeoutMs} = call;
+		const deadline = timeoutMs === undefined ? undefined : setTimeout(() => {
+			open.abort(new KeelsonError('DEADLINE_EXCEEDED', 'the deadline that the client gave has passed'));
+		}, timeoutMs);
 		try {
 			open.signal.throwIfAborted();
-			return await orAborted(handle({headers: headersOf(call.metadata), signal: open.signal}), open.signal);
+			return await orAborted(handle({headers: call.headers, signal: open.signal}), open.signal);
 		} finally {
-			call.off('cancelled', cancelled);
+			clearTimeout(deadline);
+			call.cancelled = undefined;
 			this.#log.trace('answered', {method: this.#path, ms: Math.round(performance.now() - start)});
 		}
 	}
@@ -100,10 +93,4 @@ class Answer {
 		}
 		return status;
 	}
-}
-
-function reasonOf(call: SurfaceCall): KeelsonError {
-	return Number(call.getDeadline()) <= Date.now()
-		? new KeelsonError('DEADLINE_EXCEEDED', 'the deadline that the client gave has passed')
-		: new KeelsonError('CANCELLED', 'the client went away');
 }

@@ -48,7 +48,7 @@ test('the shim loads what its list names, and nothing else', async t => {
 });
 
 test('the list is made of what is loaded: the daemon loads more', async t => {
-	const daemon = await loadedBy('plugins/grpc-server/plugin.ts');
+	const daemon = await loadedBy('plugins/proxy-grpc/plugin.ts');
 	t.true(daemon.includes('npm:@grpc/grpc-js'));
 	t.true(daemon.includes('npm:zod'));
 });
