@@ -4,6 +4,7 @@ import type {CreateTask} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {Options} from '../../../api/gen/types/runc/options/oci.ts';
 import {joinCgroup, makeCgroup} from '../protocol/shim-cgroup.ts';
+import {failpoint} from '../protocol/failpoint.ts';
 import {Bundle} from './bundle.ts';
 import {LogPipe} from './log-pipe.ts';
 import {findRuntimeBinary} from './runtime-binary.ts';
@@ -32,6 +33,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	await using half = new AsyncDisposableStack();
 	await bundle.create(specBytes, {rootGid: spec.rootGid, shimBinary: binary});
 	half.defer(async () => bundle.remove());
+	failpoint('daemon.create.bundle');
 	if (request.checkpoint !== undefined) {
 		const {content} = metadata.scope({namespace});
 		await unpackCheckpoint(request.checkpoint, {content, differ: world.differ, directory: bundle.checkpointPath, namespace, signal});
@@ -39,6 +41,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	const network = await attachNetwork(world, {container, spec, specBytes, bundle, half}, signal);
 	const logPipe = half.use(await LogPipe.open(bundle.path, world.log.with({namespace, container: containerId})));
 	const task = new Task(bundle, network);
+	failpoint('daemon.create.network');
 	const shim = container.sandbox === ''
 		? await acquireShim(world, bundle, binary, request, options, signal)
 		: await borrowShim(world, metadata, bundle, {binary, sandboxId: container.sandbox, signal});
@@ -46,7 +49,9 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	task.shim = shim;
 	task.hasCheckpoint = request.checkpoint !== undefined;
 	try {
+		failpoint('daemon.create.shim');
 		await bundle.writeAddress(shim.address);
+		failpoint('daemon.create.address');
 		await moveShim(world, shim, containerId, options);
 		const {terminal, stdin, stdout, stderr} = request;
 		const {pid} = await shim.task.create({
@@ -56,6 +61,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 			options,
 		}, {timeoutMs: world.deadlines.call});
 		task.pid = pid;
+		failpoint('daemon.create.made');
 		task.stdio = {terminal, stdin, stdout, stderr};
 	} catch (error) {
 		await world.cleanUpShim(task);

@@ -4,6 +4,7 @@ import type {CreateTask, ExecProcess, ProcessExit, ProcessInfo, ProcessKey, Task
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import {compileFilters} from '../../../lib/filters/filters.ts';
 import type {CallOptions} from '../../../lib/ttrpc/call.ts';
+import {failpoint} from '../protocol/failpoint.ts';
 import {fromStatusNumber} from '../protocol/status.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
 import {createTask} from './create-task.ts';
@@ -33,6 +34,7 @@ export class NamespaceTasks implements Tasks {
 	async start({containerId, execId}: ProcessKey, signal?: AbortSignal): Promise<number> {
 		// A shim that is killed at it may have started the process: its heir then says so.
 		const {pid} = await this.#ask(containerId, signal, async (client, options) => withCode(client.start({id: containerId, execId}, options)));
+		failpoint(execId === '' ? 'daemon.start.done' : 'daemon.exec.started');
 		if (execId === '') {
 			const task = this.#world.registry.get(this.#namespace, containerId);
 			task.pid = pid;
@@ -58,8 +60,10 @@ export class NamespaceTasks implements Tasks {
 		task.leaving = deleted.promise;
 		try {
 			const exit = await this.#deleteInShim(task, signal);
+			failpoint('daemon.delete.shim');
 			task.end(exit);
 			await this.#world.forget(task);
+			failpoint('daemon.delete.done');
 			return exit;
 		} catch (error) {
 			task.leaving = undefined;

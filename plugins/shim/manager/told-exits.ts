@@ -2,6 +2,7 @@ import {setImmediate as nextTurn} from 'node:timers/promises';
 import {TaskExit} from '../../../api/gen/events/task.ts';
 import type {Envelope, EventBus} from '../../../contracts/event/event.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
+import {failpoint} from '../protocol/failpoint.ts';
 import {recordedProcess, recordTold} from '../protocol/process-record.ts';
 import {Bundle, type BundlePlace} from './bundle.ts';
 
@@ -40,5 +41,6 @@ function note(place: BundlePlace, {namespace, event}: Envelope): void {
 	// The id may be another container's by now.
 	if (recordedProcess(path, execId)?.pid === pid) {
 		recordTold(path, execId, 'exit');
+		failpoint('daemon.exit.noted');
 	}
 }

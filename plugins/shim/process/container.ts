@@ -1,7 +1,7 @@
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {OciRuntime, RuntimeCreate} from '../../../contracts/oci-runtime/oci-runtime.ts';
-import type {ProcessExit, ProcessInfo, Stdio} from '../../../contracts/task/task.ts';
+import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import {cgroupOf, type ContainerCgroup} from './container-cgroup.ts';
 import type {CheckpointOptions} from './container-options.ts';
@@ -9,6 +9,7 @@ import type {ContainerPlace, ContainerSetup} from './container-place.ts';
 import {DropCount} from './drop-count.ts';
 import {dump, workOf} from './dump.ts';
 import {restoreConfig} from './held-files.ts';
+import {failpoint} from '../protocol/failpoint.ts';
 import {forgetExec, recordExit} from '../protocol/process-record.ts';
 import {heldKey} from '../protocol/spare-service.ts';
 import {OomWatch} from './oom-watch.ts';
@@ -57,10 +58,6 @@ export class ShimContainer {
 		return found;
 	}
 
-	info({execId, pid, status, stdio, exit}: TaskProcess): ProcessInfo {
-		return {containerId: this.id, execId, pid, status, ...stdio, exitStatus: exit?.exitStatus ?? 0, ...(exit === undefined ? {} : {exitedAt: exit.exitedAt})};
-	}
-
 	/** Makes the container, which waits for start. `told` publishes that it is there. After a failure the runtime knows nothing of it. */
 	async create(told: (pid: number) => void): Promise<number> {
 		const {id, checkpoint} = this.setup;
@@ -69,10 +66,12 @@ export class ShimContainer {
 			// With a checkpoint the process comes to be at start.
 			if (checkpoint === '') {
 				const {pid, exited} = await this.#spawn(this.init, async () => inRuntimeWords('OCI runtime create failed', this.runtime.create(this.#creation())));
+				failpoint('shim.create.runtime');
 				this.account(pid);
 				this.follow(this.init, pid, exited);
 			}
 			told(this.init.pid);
+			failpoint('shim.create.told');
 			return this.init.pid;
 		} catch (error) {
 			await this.init.io[Symbol.asyncDispose]();
@@ -122,6 +121,7 @@ export class ShimContainer {
 			this.forget(execId);
 			throw error;
 		}
+		failpoint('shim.exec.added');
 		this.#place.publish('containerd.events.TaskExecAdded', {containerId: this.id, execId});
 	}
 
@@ -131,6 +131,7 @@ export class ShimContainer {
 	}
 
 	async #startInit(): Promise<number> {
+		failpoint('shim.start.asked');
 		const {checkpoint, options, bundle} = this.setup;
 		if (checkpoint === '') {
 			await inRuntimeWords('OCI runtime start failed', this.runtime.start(this.id));
@@ -142,6 +143,7 @@ export class ShimContainer {
 			this.account(pid);
 			this.follow(this.init, pid, exited);
 		}
+		failpoint('shim.start.runtime');
 		this.init.status = this.init.exit === undefined ? 'running' : 'stopped';
 		return this.#tellStart(this.init);
 	}
@@ -160,6 +162,7 @@ export class ShimContainer {
 				id, stdio: child, processFile: this.#execFile(exec.execId, 'json'), pidFile: this.#execFile(exec.execId, 'pid'),
 				...(consoleSocket === undefined ? {} : {consoleSocket}),
 			})));
+			failpoint('shim.exec.runtime');
 			exec.status = 'running';
 			this.follow(exec, pid, exited);
 			return this.#tellStart(exec);
@@ -170,7 +173,6 @@ export class ShimContainer {
 		}
 	}
 
-	/** How the streams of a process are to be. */
 	ioRequest(execId: string): IoRequest {
 		const {id, checkpoint, options: {ioUid, ioGid}, stdioMode} = this.setup;
 		return {
@@ -181,8 +183,7 @@ export class ShimContainer {
 
 	closeStdin(execId: string): void {
 		const process = this.process(execId);
-		process.io?.closeStdin();
-		process.isStdinClosed = true;
+		process.closeStdin();
 		if (process.exit === undefined) {
 			recordTrace(this.setup.bundle, process);
 		}
@@ -250,6 +251,7 @@ export class ShimContainer {
 	}
 
 	async #ended(process: TaskProcess, {pid, exitStatus, exitedAt}: ProcessExit): Promise<void> {
+		failpoint('shim.exit.reaped');
 		// The pid is anybody's from now on.
 		this.#place.depot.drop(heldKey(this.id, process.execId));
 		// What is told first: that it started, then that it ended.
@@ -262,7 +264,9 @@ export class ShimContainer {
 			this.#oom?.[Symbol.dispose]();
 			await this.#endRest();
 		}
+		failpoint('shim.exit.rest');
 		recordExit(this.setup.bundle, process.execId, {pid, exitStatus, exitedAt});
+		failpoint('shim.exit.recorded');
 		// A client reads to the end before it deletes; a slow one is not waited for.
 		const finished = process.io?.finish();
 		process.end({pid, exitStatus, exitedAt});

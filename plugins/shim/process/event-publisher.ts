@@ -4,6 +4,7 @@ import type {EventValues} from '../../../contracts/event/event.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
 import {connectTtrpc, type TtrpcClient} from '../../../lib/ttrpc/client.ts';
 import {ttrpcClientFor} from '../../../lib/ttrpc/typed-service.ts';
+import {failpoint} from '../protocol/failpoint.ts';
 import {encodeTaskEvent, topicOf, type TaskEventType} from '../protocol/task-events.ts';
 import {toTimestamp} from '../protocol/timestamp.ts';
 
@@ -93,6 +94,7 @@ export class EventPublisher implements AsyncDisposable {
 			const [first] = this.#queue as [Queued, ...Queued[]];
 			try {
 				await this.#send(first);
+				failpoint('shim.event.sent');
 				first.receipt?.told();
 				retryMs = retryMinMs;
 			} catch (error) {

@@ -10,6 +10,7 @@ import {performMounts, UMOUNT, unmountAll} from '../../../lib/sys/mount.ts';
 import {mountsUnder} from '../../../lib/sys/mount-table.ts';
 import {joinCgroup} from '../protocol/shim-cgroup.ts';
 import {parseStdioMode, stdioAnnotation, type StdioMode} from '../protocol/stdio-mode.ts';
+import {failpoint} from '../protocol/failpoint.ts';
 import type {TaskEventType} from '../protocol/task-events.ts';
 import {recordOptions, type ContainerOptions} from './container-options.ts';
 import {ShimContainer} from './container.ts';
@@ -162,6 +163,7 @@ export class Shim {
 		const {id, bundle, options, rootfs, stdio, checkpoint} = request;
 		const {namespace, runtimes, runtimeRoot, stdio: stdioDefault} = this.#place;
 		const spec = readSpec(bundle);
+		failpoint('shim.create.begun');
 		const runtime = openRuntime({runtimes, runtimeRoot, namespace}, bundle, options);
 		recordOptions(bundle, options);
 		if (options.shimCgroup !== '') {
@@ -172,6 +174,7 @@ export class Shim {
 			mkdirSync(target, {recursive: true, mode: 0o711});
 			await performMounts(rootfs, target);
 		}
+		failpoint('shim.create.mounted');
 		const setup = {
 			id, bundle, stdio, options, checkpoint, stdioMode: stdioModeOf(spec, stdioDefault), hasOwnPidNamespace: hasOwnPidNamespace(spec),
 			hasPoststopHooks: (spec.hooks?.poststop?.length ?? 0) > 0,
@@ -200,10 +203,12 @@ export class Shim {
 			init.end(neverStarted());
 		}
 		const exit = await init.exited;
+		failpoint('shim.delete.runtime');
 		// Whoever waits for one that never started waits no longer.
 		container.execs.forEach(exec => exec.end(neverStarted()));
 		await Promise.all([...container.execs.values(), init].map(async ({io}) => io?.[Symbol.asyncDispose]()));
 		await unmountBelow(path.join(bundle, 'rootfs'));
+		failpoint('shim.delete.unmounted');
 		this.#containers.delete(id);
 		this.#place.publish('containerd.events.TaskDelete', {containerId: id, id: '', pid: exit.pid, exitStatus: exit.exitStatus, exitedAt: exit.exitedAt});
 		return exit;

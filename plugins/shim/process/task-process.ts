@@ -52,6 +52,11 @@ export class TaskProcess {
 		}
 	}
 
+	closeStdin(): void {
+		this.io?.closeStdin();
+		this.isStdinClosed = true;
+	}
+
 	/** It has ended. */
 	letGo(): void {
 		if (this.pidfd !== undefined) {

@@ -19,10 +19,10 @@ export function taskServices(shim: Shim, shutdown: () => void): readonly TtrpcSe
 		state: async ({id, execId}) => {
 			const container = await shim.settled(id);
 			const process = container.process(execId);
-			const {pid, status, stdin, stdout, stderr, terminal, exitStatus, exitedAt} = container.info(process);
+			const {pid, status, stdio: {stdin, stdout, stderr, terminal}, exit} = process;
 			return {
-				id, execId, bundle: container.setup.bundle, pid, status: toStatusNumber(status), stdin, stdout, stderr, terminal, exitStatus,
-				exitedAt: exitedAt === undefined ? undefined : toTimestamp(exitedAt),
+				id, execId, bundle: container.setup.bundle, pid, status: toStatusNumber(status), stdin, stdout, stderr, terminal,
+				exitStatus: exit?.exitStatus ?? 0, exitedAt: exit === undefined ? undefined : toTimestamp(exit.exitedAt),
 			};
 		},
 		create: async ({id, bundle, rootfs, terminal, stdin, stdout, stderr, checkpoint, options}) => ({
