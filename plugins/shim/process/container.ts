@@ -252,8 +252,11 @@ export class ShimContainer {
 
 	async #ended(process: TaskProcess, {pid, exitStatus, exitedAt}: ProcessExit): Promise<void> {
 		failpoint('shim.exit.reaped');
+		// First of all, while the spare still has what would tell it.
+		recordExit(this.setup.bundle, process.execId, {pid, exitStatus, exitedAt});
 		// The pid is anybody's from now on.
 		this.#place.depot.drop(heldKey(this.id, process.execId));
+		failpoint('shim.exit.rest');
 		// What is told first: that it started, then that it ended.
 		await process.settled;
 		if (process.isStartUntold) {
@@ -264,8 +267,6 @@ export class ShimContainer {
 			this.#oom?.[Symbol.dispose]();
 			await this.#endRest();
 		}
-		failpoint('shim.exit.rest');
-		recordExit(this.setup.bundle, process.execId, {pid, exitStatus, exitedAt});
 		failpoint('shim.exit.recorded');
 		// A client reads to the end before it deletes; a slow one is not waited for.
 		const finished = process.io?.finish();
