@@ -252,9 +252,8 @@ export class ShimContainer {
 
 	async #ended(process: TaskProcess, {pid, exitStatus, exitedAt}: ProcessExit): Promise<void> {
 		failpoint('shim.exit.reaped');
-		// First of all, while the spare still has what would tell it.
 		recordExit(this.setup.bundle, process.execId, {pid, exitStatus, exitedAt});
-		// The pid is anybody's from now on.
+		// Not before it is written down: until then the spare is who could tell.
 		this.#place.depot.drop(heldKey(this.id, process.execId));
 		failpoint('shim.exit.rest');
 		// What is told first: that it started, then that it ended.
