@@ -1,4 +1,3 @@
-import {setImmediate as nextTurn} from 'node:timers/promises';
 import {TaskExit} from '../../../api/gen/events/task.ts';
 import type {Envelope, EventBus} from '../../../contracts/event/event.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
@@ -14,8 +13,7 @@ export async function recordToldExits(events: EventBus, place: BundlePlace, sign
 	while (!signal.aborted) {
 		try {
 			for await (const envelope of events.subscribe({filters: ['topic=="/tasks/exit"'], signal})) {
-				// First those who listen, whose bytes are on their way by then: an exit that is told twice is better than one that is lost.
-				await nextTurn();
+				// In the turn in which those who listen are written to: a later one may never come.
 				note(place, envelope);
 			}
 		} catch (error) {
