@@ -42,6 +42,7 @@ export async function benchMemory(): Promise<void> {
 /** Of daemon and shims together, with a hundred containers, and with five hundred: as many as the issue of the runtime and the shim asks about. */
 const MANY: readonly {readonly containers: number; readonly target: number}[] = [{containers: 100, target: 0.45}, {containers: 500, target: 0.15}];
 const LANES = 4;
+const RESTART_MAX_MS = 120_000;
 
 /** Many sleeping containers, beside those of containerd 2.1. */
 export async function benchMany(): Promise<void> {
@@ -64,6 +65,13 @@ export async function benchMany(): Promise<void> {
 			const [mine = Number.NaN, peer = Number.NaN] = sums;
 			report(`daemon-and-shims-of-${containers}-proportional`, {ours: mine, peer, unit: 'MB', target});
 		}
+		const restarts: Restart[] = [];
+		for (const contestant of both) {
+			restarts.push(await restart(contestant, running));
+		}
+		const [ours500, theirs500] = restarts as [Restart, Restart];
+		report(`restart-with-${running}-answers`, {ours: ours500.answersMs, peer: theirs500.answersMs, unit: 'ms'});
+		report(`restart-with-${running}-all-running`, {ours: ours500.allMs, peer: theirs500.allMs, unit: 'ms'});
 		for (const {ctr} of both) {
 			await inLanes(0, running, async index => {
 				await ctr.ok('tasks', 'delete', '--force', `m${index}`);
@@ -71,6 +79,25 @@ export async function benchMany(): Promise<void> {
 			});
 		}
 	});
+}
+
+interface Restart {
+	/** From the start of the new daemon to its first answer, and until it says of every container that it runs. */
+	readonly answersMs: number;
+	readonly allMs: number;
+}
+
+async function restart({daemon, ctr}: Contestant, running: number): Promise<Restart> {
+	await daemon.kill9();
+	const began = performance.now();
+	await daemon.start();
+	const answersMs = performance.now() - began;
+	while ((await ctr.ok('tasks', 'ls')).split('\n').filter(line => line.includes('RUNNING')).length < running) {
+		if (performance.now() - began > RESTART_MAX_MS) {
+			throw new Error(`${daemon.name} does not know its ${running} containers ${RESTART_MAX_MS} ms after its start`);
+		}
+	}
+	return {answersMs, allMs: performance.now() - began};
 }
 
 async function inLanes(from: number, to: number, work: (index: number) => Promise<unknown>): Promise<void> {

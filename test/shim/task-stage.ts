@@ -43,6 +43,8 @@ export interface StageOptions {
 	/** Of the configuration: binaries by the runtime's name. */
 	readonly runtimes?: Readonly<Record<string, string>>;
 	readonly containersPerShim?: number;
+	/** Of the daemon's table. */
+	readonly timeouts?: Readonly<Record<string, string>>;
 	readonly spareSeconds?: number;
 	/** Default: none. */
 	readonly hasWarmSpare?: boolean;
@@ -101,7 +103,7 @@ export class ShimStage implements TaskStage {
 			namespaces: await PinnedNamespaces.open(path.join(this.directory, 'netns')),
 			networks: this.#options.networks ?? new Map([['none', new NoNetwork()]]),
 			place: {state: this.state, root},
-			deadlines: deadlinesFrom({'io.containerd.timeout.shim.load': '3s'}),
+			deadlines: deadlinesFrom({'io.containerd.timeout.shim.load': '3s', ...this.#options.timeouts}),
 			containersPerShim: this.#options.containersPerShim ?? 64,
 			spareMs: (this.#options.spareSeconds ?? 0) * 1000,
 			hasWarmSpare: this.#options.hasWarmSpare ?? false,

@@ -54,12 +54,12 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 		failpoint('daemon.create.address');
 		await moveShim(world, shim, containerId, options);
 		const {terminal, stdin, stdout, stderr} = request;
-		const {pid} = await shim.task.create({
+		const {pid} = await shim.pulse.guard(async () => shim.task.create({
 			id: containerId, bundle: bundle.path, terminal, stdin, stdout, stderr, rootfs: request.rootfs,
 			// As in containerd: options may name the directory of an image to restore.
 			checkpoint: request.checkpoint === undefined ? runcOptions(options).criuImagePath : bundle.checkpointPath,
 			options,
-		}, {timeoutMs: world.deadlines.call});
+		}, {timeoutMs: world.deadlines.call}));
 		task.pid = pid;
 		failpoint('daemon.create.made');
 		task.stdio = {terminal, stdin, stdout, stderr};

@@ -175,7 +175,7 @@ export class NamespaceTasks implements Tasks {
 			return orAborted(task.exited, signal);
 		}
 		try {
-			const {exitStatus, exitedAt} = await this.#ask(containerId, signal, async client => client.wait({id: containerId, execId}, {signal}));
+			const {exitStatus, exitedAt} = await this.#ask(containerId, signal, async client => client.wait({id: containerId, execId}, {signal}), {isPatient: true});
 			return {pid: 0, exitStatus, exitedAt: fromTimestamp(exitedAt) ?? new Date()};
 		} catch (error) {
 			// With a shim that nobody takes the place of goes the exec; how it ended nobody knows.
@@ -229,9 +229,10 @@ export class NamespaceTasks implements Tasks {
 	}
 
 	/**
-	 * Asks the shim of a task; the one that takes its place, when it dies meanwhile. Rejects with NOT_FOUND, and UNAVAILABLE while nobody answers.
+	 * Asks the shim of a task; the one that takes its place, when it dies meanwhile. Rejects with NOT_FOUND, UNAVAILABLE while there is nobody, and
+	 * DEADLINE_EXCEEDED when the shim is in quarantine, or is put there meanwhile; not so a patient call, which goes on when the shim does.
 	 */
-	async #ask<T>(containerId: string, signal: AbortSignal | undefined, call: (client: TaskClient, options: CallOptions) => Promise<T>): Promise<T> {
+	async #ask<T>(containerId: string, signal: AbortSignal | undefined, call: (client: TaskClient, options: CallOptions) => Promise<T>, {isPatient = false}: {readonly isPatient?: boolean} = {}): Promise<T> {
 		const task = this.#world.registry.get(this.#namespace, containerId);
 		const {shim} = task;
 		if (shim === undefined) {
@@ -239,7 +240,7 @@ export class NamespaceTasks implements Tasks {
 		}
 		const options = {timeoutMs: this.#world.deadlines.call, signal};
 		try {
-			return await call(shim.task, options);
+			return await (isPatient ? call(shim.task, options) : shim.pulse.guard(async () => call(shim.task, options)));
 		} catch (error) {
 			const heir = isShimGone(error) ? await orAborted(this.#world.succession.heirOf(task, shim), signal) : undefined;
 			if (heir === undefined) {

@@ -2,6 +2,7 @@ import {isKeelsonError} from '../../../kernel/errors.ts';
 import {Bundle} from './bundle.ts';
 import {LogPipe} from './log-pipe.ts';
 import {isShimGone} from './shim-errors.ts';
+import type {RunningShim} from './running-shim.ts';
 import type {LostShim} from './succession.ts';
 import {Task} from './task.ts';
 import type {TaskWorld} from './task-world.ts';
@@ -12,8 +13,9 @@ import type {TaskWorld} from './task-world.ts';
  */
 export async function recoverTasks(world: TaskWorld): Promise<{readonly done: Promise<void>}> {
 	const tasks: Task[] = [];
+	const networkOf = await world.networks.found();
 	for (const bundle of await Bundle.list(world.place)) {
-		const task = new Task(bundle, await world.networks.find(bundle.namespace, bundle.id));
+		const task = new Task(bundle, networkOf(bundle.namespace, bundle.id));
 		world.registry.add(task);
 		tasks.push(task);
 	}
@@ -25,6 +27,7 @@ async function recoverAll(world: TaskWorld, tasks: readonly Task[]): Promise<voi
 		world.log.error('a task could not be recovered', {namespace: task.namespace, container: task.id, error});
 	};
 	const lost = new Map<string, Lost>();
+	// All at once: those of a shim that hangs must not keep the others.
 	await Promise.all(tasks.map(async task => recover(world, task, lost).catch(failed(task))));
 	await Promise.all([...lost.values()].map(async ({shim, tasks: own}) => world.succession.begin(shim, own).catch((error: unknown) => {
 		own.forEach(task => failed(task)(error));
@@ -44,14 +47,16 @@ async function recover(world: TaskWorld, task: Task, lost: Map<string, Lost>): P
 		await world.bury(task);
 		return;
 	}
-	task.logPipe = await LogPipe.open(bundle.path, world.log.with({namespace, container: id}));
+	task.logPipe ??= await LogPipe.open(bundle.path, world.log.with({namespace, container: id}));
 	const {load, state} = world.deadlines;
 	const isBorrowed = await bundle.readSandbox() !== undefined;
 	const isShared = !isBorrowed && binary === world.search.own;
 	const program = world.program(binary);
+	let hanging: RunningShim | undefined;
 	try {
 		const shim = await world.pool.adopt(program, bundle, address, {isShared, isBorrowed, signal: AbortSignal.timeout(load)});
-		const {pid} = await shim.task.state({id, execId: ''}, {timeoutMs: Math.max(load, state)});
+		hanging = shim;
+		const {pid} = await shim.pulse.guard(async () => shim.task.state({id, execId: ''}, {timeoutMs: Math.max(load, state)}));
 		task.pid = pid;
 		task.shim = shim;
 		world.watch(task);
@@ -65,8 +70,9 @@ async function recover(world: TaskWorld, task: Task, lost: Map<string, Lost>): P
 			group.tasks.push(task);
 			lost.set(address.address, group);
 		} else {
-			// It hangs: it stays as it is, shown as unknown, until somebody ends it or the daemon starts again.
+			// It hangs: the task is shown as unknown until it answers, or is gone.
 			world.log.warn('the shim of a task does not answer', {namespace, container: id, error});
+			void hanging?.pulse.answersAgain().then(async () => recoverAll(world, [task]));
 		}
 	}
 }

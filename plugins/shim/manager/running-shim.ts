@@ -1,11 +1,13 @@
 import {SandboxDefinition} from '../../../api/gen/runtime/sandbox/v1/sandbox.ts';
 import type {TaskDefinition} from '../../../api/gen/runtime/task/v3/shim.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
+import type {Logger} from '../../../kernel/log.ts';
 import {connectTtrpc, type TtrpcClient} from '../../../lib/ttrpc/client.ts';
 import {ttrpcClientFor, type TypedClient} from '../../../lib/ttrpc/typed-service.ts';
 import {taskV2, taskV3} from '../protocol/task-definition.ts';
 import type {ShimAddress} from './bundle.ts';
 import type {ShimProgram} from './shim-program.ts';
+import {ShimPulse} from './shim-pulse.ts';
 
 export type TaskClient = TypedClient<TaskDefinition>;
 export type SandboxClient = TypedClient<SandboxDefinition>;
@@ -24,6 +26,8 @@ export class RunningShim implements AsyncDisposable {
 	readonly task: TaskClient;
 	/** Where the shim has such a service. */
 	readonly sandbox: SandboxClient;
+	/** Whether it answers. */
+	readonly pulse: ShimPulse;
 	readonly #client: TtrpcClient;
 
 	private constructor(client: TtrpcClient, facts: ShimFacts) {
@@ -35,6 +39,16 @@ export class RunningShim implements AsyncDisposable {
 		this.closed = client.closed;
 		this.task = ttrpcClientFor(facts.address.version === 3 ? taskV3 : taskV2, client);
 		this.sandbox = ttrpcClientFor(SandboxDefinition, client);
+		const {log, silenceMs, namespace, address: {address}} = facts;
+		this.pulse = new ShimPulse({
+			silenceMs,
+			closed: client.closed,
+			// Every shim answers it, if only that it has no such container.
+			ping: async timeoutMs => void await this.task.connect({id: ''}, {timeoutMs}),
+			told: (isQuarantined, silentMs) => log.warn(isQuarantined ? 'a shim does not answer: it is in quarantine' : 'a shim answers again', {
+				namespace, address, containers: [...this.containers], seconds: Math.round(silentMs / 1000),
+			}),
+		});
 	}
 
 	/** Rejects with NOT_FOUND or UNAVAILABLE when nobody answers there, DEADLINE_EXCEEDED or CANCELLED by the signal. */
@@ -68,4 +82,7 @@ export interface ShimFacts {
 	readonly namespace: string;
 	readonly address: ShimAddress;
 	readonly isShared: boolean;
+	/** After so many milliseconds without an answer it is in quarantine. */
+	readonly silenceMs: number;
+	readonly log: Logger;
 }

@@ -38,7 +38,7 @@ export class SandboxShims implements AsyncDisposable {
 
 	/** Starts a shim and makes the sandbox in it. Rejects with ALREADY_EXISTS; on failure nothing is left. */
 	async create(namespace: string, sandbox: CreateSandbox, signal: AbortSignal): Promise<void> {
-		const {search, program, deadlines} = this.#options;
+		const {search, program, deadlines, log} = this.#options;
 		const {id, runtime, spec, rootfs, options, netnsPath, annotations} = sandbox;
 		const bundle = this.#bundle(namespace, id);
 		const binary = await findRuntimeBinary(runtime.name || 'io.containerd.runc.v2', search);
@@ -50,7 +50,7 @@ export class SandboxShims implements AsyncDisposable {
 			const both = AbortSignal.any([signal, AbortSignal.timeout(deadlines.call)]);
 			const address = await program(binary).start({namespace, id, bundle: bundle.path, options: runtime.options, signal: both});
 			await bundle.writeAddress(address);
-			const shim = half.use(await RunningShim.connect({program: program(binary), namespace, address, isShared: false}, AbortSignal.timeout(deadlines.load)));
+			const shim = half.use(await RunningShim.connect({program: program(binary), namespace, address, isShared: false, log, silenceMs: deadlines.load}, AbortSignal.timeout(deadlines.load)));
 			half.defer(async () => {
 				await shim.shutdown(id, deadlines.shutdown);
 				await this.#cleanUp(bundle);
@@ -118,7 +118,7 @@ export class SandboxShims implements AsyncDisposable {
 	}
 
 	async #connect(bundle: Bundle): Promise<Known> {
-		const {program, deadlines} = this.#options;
+		const {program, deadlines, log} = this.#options;
 		const [address, binary] = await Promise.all([bundle.readAddress(), bundle.readShimBinary()]);
 		if (address === undefined || binary === undefined) {
 			throw new KeelsonError('NOT_FOUND', `sandbox ${bundle.id}: not found`);
@@ -126,7 +126,7 @@ export class SandboxShims implements AsyncDisposable {
 		using half = new DisposableStack();
 		const logPipe = half.use(await this.#openLog(bundle));
 		try {
-			const shim = await RunningShim.connect({program: program(binary), namespace: bundle.namespace, address, isShared: false}, AbortSignal.timeout(deadlines.load));
+			const shim = await RunningShim.connect({program: program(binary), namespace: bundle.namespace, address, isShared: false, log, silenceMs: deadlines.load}, AbortSignal.timeout(deadlines.load));
 			half.move();
 			return {shim, logPipe};
 		} catch (error) {

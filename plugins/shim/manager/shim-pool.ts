@@ -28,8 +28,9 @@ interface Slot {
 	readonly isShared: boolean;
 	/** Somebody else ends it: it is let go of when it is empty. */
 	readonly isBorrowed: boolean;
-	/** Once it is known. */
+	/** Once they are known. */
 	address?: string;
+	running?: RunningShim;
 	isOver?: boolean;
 	spare?: NodeJS.Timeout | undefined;
 }
@@ -50,7 +51,15 @@ export class ShimPool implements AsyncDisposable {
 	}): Promise<RunningShim> {
 		const {containersPerShim} = this.#options;
 		const key = `${bundle.namespace}\0${program.path}`;
-		const found = isShared ? [...this.#slots].find(slot => slot.isShared && slot.isOver !== true && slot.key === key && slot.ids.size < containersPerShim) : undefined;
+		const silent = new Set<Slot>();
+		let found = isShared ? this.#withRoom(key, silent) : undefined;
+		// One that hangs must not keep the next container too; one that is being made is waited for by all who share it.
+		while (found?.running !== undefined && !found.running.pulse.isFresh) {
+			if (!await found.running.pulse.answers()) {
+				silent.add(found);
+			}
+			found = this.#withRoom(key, silent);
+		}
 		const slot = found ?? this.#add(key, isShared && containersPerShim > 1, async shared => this.#start(program, bundle, {isShared: shared, options, signal}));
 		clearTimeout(slot.spare);
 		slot.ids.add(bundle.id);
@@ -65,7 +74,8 @@ export class ShimPool implements AsyncDisposable {
 	}): Promise<RunningShim> {
 		const key = `${bundle.namespace}\0${program.path}`;
 		const found = [...this.#slots].find(one => one.address === address.address && !one.isOver);
-		const slot = found ?? this.#add(key, isShared && this.#options.containersPerShim > 1, async shared => RunningShim.connect({program, namespace: bundle.namespace, address, isShared: shared}, signal), isBorrowed);
+		const slot = found ?? this.#add(key, isShared && this.#options.containersPerShim > 1, async shared =>
+			RunningShim.connect({program, namespace: bundle.namespace, address, isShared: shared, ...this.#health()}, signal), isBorrowed);
 		slot.address = address.address;
 		slot.ids.add(bundle.id);
 		const shim = await slot.shim;
@@ -117,6 +127,11 @@ export class ShimPool implements AsyncDisposable {
 		}));
 	}
 
+	#withRoom(key: string, silent: ReadonlySet<Slot>): Slot | undefined {
+		return [...this.#slots].find(slot =>
+			slot.isShared && slot.isOver !== true && slot.key === key && slot.ids.size < this.#options.containersPerShim && !silent.has(slot));
+	}
+
 	#add(key: string, isShared: boolean, open: (isShared: boolean) => Promise<RunningShim>, isBorrowed = false): Slot {
 		if (this.#isClosed) {
 			throw new KeelsonError('UNAVAILABLE', 'the daemon stops: no shim is started');
@@ -125,6 +140,7 @@ export class ShimPool implements AsyncDisposable {
 		this.#slots.add(slot);
 		slot.shim.then(async shim => {
 			slot.address = shim.address.address;
+			slot.running = shim;
 			await shim.closed;
 			slot.isOver = true;
 			this.#slots.delete(slot);
@@ -149,7 +165,12 @@ export class ShimPool implements AsyncDisposable {
 		const address = (warm?.serves(program.path) === true ? await warm.assign({namespace, id, bundle: path}) : undefined)
 			?? await program.start({namespace, id, bundle: path, options, signal: both});
 		log.debug('shim started', {namespace, id, address: address.address});
-		return RunningShim.connect({program, namespace, address, isShared}, AbortSignal.timeout(deadlines.load));
+		return RunningShim.connect({program, namespace, address, isShared, ...this.#health()}, AbortSignal.timeout(deadlines.load));
+	}
+
+	#health(): {readonly silenceMs: number; readonly log: Logger} {
+		const {deadlines, log} = this.#options;
+		return {silenceMs: deadlines.load, log};
 	}
 
 	async #end(slot: Slot, shim: RunningShim, id: string): Promise<void> {

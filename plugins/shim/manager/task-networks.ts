@@ -45,9 +45,12 @@ export class TaskNetworks {
 		await this.#namespaces.remove(request.namespace, request.containerId);
 	}
 
-	/** What a task of an earlier daemon has, as far as it can be told by what is pinned. */
-	async find(namespace: string, containerId: string): Promise<Omit<NetworkRequest, 'signal'> | undefined> {
-		const pinned = (await this.#namespaces.list()).find(one => one.namespace === namespace && one.containerId === containerId);
-		return pinned === undefined ? undefined : {...pinned, labels: {}, annotations: {}};
+	/** What tasks of an earlier daemon have, as far as it can be told by what is pinned: a question for one of them. */
+	async found(): Promise<(namespace: string, containerId: string) => Omit<NetworkRequest, 'signal'> | undefined> {
+		const pins = new Map((await this.#namespaces.list()).map(pinned => [`${pinned.namespace}/${pinned.containerId}`, pinned]));
+		return (namespace, containerId) => {
+			const pinned = pins.get(`${namespace}/${containerId}`);
+			return pinned === undefined ? undefined : {...pinned, labels: {}, annotations: {}};
+		};
 	}
 }
