@@ -97,6 +97,8 @@ test('quarantine begins with silence after a question, and ends with an answer',
 	const gone = Promise.withResolvers<void>();
 	const told: boolean[] = [];
 	let isDeaf = false;
+	// The pulse's own timers keep no process alive, as a connection does.
+	const alive = setInterval(() => undefined, 1000);
 	const pulse = new ShimPulse({
 		silenceMs: 50,
 		closed: gone.promise,
@@ -120,4 +122,5 @@ test('quarantine begins with silence after a question, and ends with an answer',
 	t.is(await pulse.guard(async () => 7), 7);
 	t.deepEqual(told, [true, false]);
 	gone.resolve();
+	clearInterval(alive);
 });
