@@ -197,7 +197,7 @@ test('nobody at the address is said, with the address', async t => {
 test('every command has --help', async t => {
 	const {stdout} = await command(program, ['--help']);
 	const names = [...stdout.matchAll(/^ {2}([a-z]+) {2,}/gm)].map(([, name]) => name ?? '');
-	t.deepEqual(names, ['pull', 'images', 'run', 'ps', 'exec', 'stop', 'rm', 'events', 'plugins', 'version']);
+	t.deepEqual(names, ['pull', 'images', 'import', 'export', 'run', 'ps', 'exec', 'stop', 'rm', 'events', 'plugins', 'version']);
 	for (const name of names) {
 		const {code, stdout: help} = await command(program, [name, '--help']);
 		t.is(code, 0);

@@ -119,8 +119,8 @@ export class TaskWorld {
 	async #bury(task: Task): Promise<void> {
 		const {id, namespace, bundle} = task;
 		const known = task.exit;
-		// Our own shims write what they make, and what they told; another's bundle has neither.
-		const isOwn = await bundle.readShimBinary() === this.search.own;
+		// Our own shims write what they make, and what they told; another's bundle has neither, nor has that of an older build, which spoke an older protocol.
+		const isOwn = await bundle.readShimBinary() === this.search.own && (await bundle.readAddress())?.version !== 2;
 		const wasMade = !isOwn || recordedProcess(bundle.path, '') !== undefined;
 		const wasTold = known !== undefined || isTold(bundle.path, '', 'exit');
 		const left = await this.cleanUpShim(task);

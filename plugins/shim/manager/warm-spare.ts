@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Logger} from '../../../kernel/log.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {connectTtrpc, type TtrpcClient} from '../../../lib/ttrpc/client.ts';
@@ -25,6 +26,7 @@ const inheritMs = 20_000;
 const adoptMs = 500;
 const inheritAttempts = 3;
 const passOnMs = 5000;
+const leaveMs = 1000;
 
 export type Inheritance = Omit<SpareInheritance, 'patienceMs'>;
 
@@ -114,6 +116,8 @@ export class WarmSpare implements AsyncDisposable {
 		const spare = this.#take() ?? await this.#find(AbortSignal.timeout(callMs)).catch(() => undefined);
 		if (spare !== undefined) {
 			await spare.calls.leave({}, {timeoutMs: callMs}).catch(() => undefined);
+			// It closes the connection as it ends.
+			await Promise.race([spare.client.closed, sleep(leaveMs, undefined, {ref: false})]);
 			await spare.client[Symbol.asyncDispose]();
 		}
 	}

@@ -185,7 +185,7 @@ export class ShimContainer {
 		const process = this.process(execId);
 		process.closeStdin();
 		if (process.exit === undefined) {
-			recordTrace(this.setup.bundle, process);
+			this.#entrust(process);
 		}
 	}
 
@@ -243,11 +243,18 @@ export class ShimContainer {
 
 	/** From now on the end of a process is told, once, and what must outlive this shim is in the spare's hands. */
 	follow(process: TaskProcess, pid: number, exited: Promise<ChildExit>): void {
-		recordTrace(this.setup.bundle, process);
-		this.#place.depot.keep(heldKey(this.id, process.execId), keepableOf(this.setup.bundle, process));
+		this.#entrust(process);
 		void exited.then(async exit => this.#ended(process, {pid, ...exit})).catch((error: unknown) => {
 			this.#place.log(`the end of process ${pid} of ${this.id} could not be handled: ${String(error)}`);
 		});
+	}
+
+	// Again when there is less to hold: a copy of an end that was closed here would keep it open.
+	#entrust(process: TaskProcess): void {
+		recordTrace(this.setup.bundle, process);
+		if (process.pid !== 0) {
+			this.#place.depot.keep(heldKey(this.id, process.execId), keepableOf(this.setup.bundle, process));
+		}
 	}
 
 	async #ended(process: TaskProcess, {pid, exitStatus, exitedAt}: ProcessExit): Promise<void> {
