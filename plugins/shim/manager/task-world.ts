@@ -4,7 +4,7 @@ import type {SandboxController} from '../../../contracts/sandbox/sandbox.ts';
 import type {ProcessExit} from '../../../contracts/task/task.ts';
 import {DeleteResponse} from '../../../api/gen/runtime/task/v3/shim.ts';
 import type {Logger} from '../../../kernel/log.ts';
-import {isTold, recordedProcess, recordTold} from '../protocol/process-record.ts';
+import {isTold, keepsRecords, recordedPid, recordedProcess, recordTold} from '../protocol/process-record.ts';
 import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
 import {throwFirst, type BundlePlace} from './bundle.ts';
@@ -119,9 +119,9 @@ export class TaskWorld {
 	async #bury(task: Task): Promise<void> {
 		const {id, namespace, bundle} = task;
 		const known = task.exit;
-		// Our own shims write what they make, and what they told; another's bundle has neither, nor has that of an older build, which spoke an older protocol.
-		const isOwn = await bundle.readShimBinary() === this.search.own && (await bundle.readAddress())?.version !== 2;
-		const wasMade = !isOwn || recordedProcess(bundle.path, '') !== undefined;
+		// Our own shims write what they make, and what they told; another's bundle has neither, nor has that of an older build.
+		const isOwn = await bundle.readShimBinary() === this.search.own;
+		const wasMade = !isOwn || recordedProcess(bundle.path, '') !== undefined || (!keepsRecords(bundle.path) && recordedPid(bundle.path, '') !== 0);
 		const wasTold = known !== undefined || isTold(bundle.path, '', 'exit');
 		const left = await this.cleanUpShim(task);
 		const exit = known ?? {pid: left?.pid || task.pid, exitStatus: left?.exitStatus ?? 255, exitedAt: left?.exitedAt ?? new Date()};

@@ -9,6 +9,7 @@ import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {performMounts, UMOUNT, unmountAll} from '../../../lib/sys/mount.ts';
 import {mountsUnder} from '../../../lib/sys/mount-table.ts';
 import {joinCgroup} from '../protocol/shim-cgroup.ts';
+import {beginRecords} from '../protocol/process-record.ts';
 import {parseStdioMode, stdioAnnotation, type StdioMode} from '../protocol/stdio-mode.ts';
 import {failpoint} from '../protocol/failpoint.ts';
 import type {TaskEventType} from '../protocol/task-events.ts';
@@ -165,6 +166,7 @@ export class Shim {
 		const spec = readSpec(bundle);
 		failpoint('shim.create.begun');
 		const runtime = openRuntime({runtimes, runtimeRoot, namespace}, bundle, options);
+		beginRecords(bundle);
 		recordOptions(bundle, options);
 		if (options.shimCgroup !== '') {
 			await joinCgroup(options.shimCgroup, process.pid);

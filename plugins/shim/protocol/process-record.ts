@@ -13,6 +13,15 @@ export interface ProcessRecord {
 	readonly isStdinClosed: boolean;
 }
 
+/** Says of a bundle that its shim writes down what it makes and tells, as shims of older builds did not. Before anything is made. */
+export function beginRecords(bundle: string): void {
+	writeFileSync(path.join(bundle, 'records'), '1\n', {mode: 0o600});
+}
+
+export function keepsRecords(bundle: string): boolean {
+	return existsSync(path.join(bundle, 'records'));
+}
+
 /** What the daemon has been told of a process. */
 export type Told = 'create' | 'start' | 'exit';
 
