@@ -134,7 +134,8 @@ export class Bundle {
 	/** Takes it away, with mounts that were left in it. Doing it twice is harmless. */
 	async remove(): Promise<void> {
 		await this.clear();
-		await rm(this.path, {recursive: true, force: true});
+		// What has been told is noted in it at any time, also while it is emptied.
+		await rm(this.path, {recursive: true, force: true, maxRetries: 8, retryDelay: 10});
 	}
 
 	async #makeWork(): Promise<void> {
