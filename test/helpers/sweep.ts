@@ -1,5 +1,5 @@
-import {glob, readFile, rm, rmdir} from 'node:fs/promises';
-import {spareSocketPath} from '../../plugins/shim/protocol/spare-service.ts';
+import {glob, readdir, readFile, readlink, rm, rmdir} from 'node:fs/promises';
+import {depotPath, spareSocketPath} from '../../plugins/shim/protocol/spare-service.ts';
 import {command} from './command.ts';
 import {tracesOf} from './traces.ts';
 import {until} from './until.ts';
@@ -9,10 +9,12 @@ import {until} from './until.ts';
  * For the end of a test, also of one that failed; call it when the daemon itself has ended.
  */
 export async function sweep(directory: string, namespaces: ReadonlySet<string>): Promise<void> {
-	const sockets = await shimSockets(directory);
+	const sockets = new Set(await shimSockets(directory));
 	await until('containers and shims to end', async () => {
 		const {processes} = await tracesOf(directory, namespaces);
 		for (const {pid} of processes) {
+			// What it listens at outlives it, and nothing names it any more.
+			(await shimSocketsOf(pid)).forEach(socket => sockets.add(socket));
 			kill(pid);
 		}
 
@@ -28,19 +30,31 @@ export async function sweep(directory: string, namespaces: ReadonlySet<string>):
 		await rmdir(cgroup).catch(() => undefined);
 	}
 
-	await Promise.all(sockets.map(async socket => rm(socket, {force: true})));
+	await Promise.all([...sockets].map(async socket => rm(socket, {force: true})));
 	await rm(directory, {recursive: true, force: true});
 }
 
 /** containerd's shims listen outside of its directories; the bundles name the sockets (`address` until 1.x, `bootstrap.json` since 2.0). */
 async function shimSockets(directory: string): Promise<string[]> {
-	const sockets: string[] = [spareSocketPath(`${directory}/daemon.sock`)];
+	const address = `${directory}/daemon.sock`;
+	const sockets: string[] = [spareSocketPath(address), depotPath(address)];
 	for await (const file of glob(`${directory}/state/io.containerd.runtime.v2.task/*/*/{address,bootstrap.json}`)) {
 		const text = await readFile(file, 'utf8').catch(() => '');
 		sockets.push(...text.match(/(?<=unix:\/\/)\/run\/containerd\/s\/[0-9a-f]{64}/gv) ?? []);
 	}
 
 	return sockets;
+}
+
+/** Sockets of shims that a process listens at: proc_pid_net(5), /proc/net/unix, whose seventh field is the inode and the eighth the path. */
+async function shimSocketsOf(pid: number): Promise<string[]> {
+	const fds = await readdir(`/proc/${pid}/fd`).catch((): string[] => []);
+	const links = await Promise.all(fds.map(async fd => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')));
+	const inodes = new Set(links.map(link => /^socket:\[(\d+)\]$/v.exec(link)?.[1]));
+	return (await readFile('/proc/net/unix', 'utf8')).split('\n').flatMap(line => {
+		const [,,,,,, inode, path = ''] = line.trim().split(/ +/v);
+		return inodes.has(inode) && path.startsWith('/run/containerd/s/') ? [path] : [];
+	});
 }
 
 function kill(pid: number): void {
