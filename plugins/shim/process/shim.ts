@@ -1,24 +1,18 @@
 import {mkdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
-import type {EventValues} from '../../../contracts/event/event.ts';
 import type {Mount} from '../../../contracts/oci/mount.ts';
 import type {OciRuntime, OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
-import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
 import {performMounts, UMOUNT, unmountAll} from '../../../lib/sys/mount.ts';
 import {mountsUnder} from '../../../lib/sys/mount-table.ts';
 import {joinCgroup} from '../protocol/shim-cgroup.ts';
 import {beginRecords} from '../protocol/process-record.ts';
 import {parseStdioMode, stdioAnnotation, type StdioMode} from '../protocol/stdio-mode.ts';
 import {failpoint} from '../protocol/failpoint.ts';
-import type {TaskEventType} from '../protocol/task-events.ts';
 import {recordOptions, type ContainerOptions} from './container-options.ts';
 import {ShimContainer} from './container.ts';
-import type {DepotLink} from './depot-link.ts';
-import type {Receipt} from './event-publisher.ts';
-import type {IoOpener} from './open-io.ts';
-import type {Reaper} from './reaper.ts';
+import type {ContainerPlace} from './container-place.ts';
 import {inRuntimeWords, toKillError} from './runtime-call.ts';
 import {receiptOf} from './process-trace.ts';
 import type {TaskProcess} from './task-process.ts';
@@ -26,19 +20,12 @@ import type {TaskProcess} from './task-process.ts';
 /** A spec is small; what is not is no spec. */
 const specBytesMax = 16 * 1024 * 1024;
 
-export interface ShimPlace {
-	readonly namespace: string;
+export interface ShimPlace extends ContainerPlace {
 	/** Where runtimes keep their state, unless a container's options say otherwise; below it a directory a namespace. */
 	readonly runtimeRoot: string;
 	/** For containers whose spec says nothing of it. */
 	readonly stdio: StdioMode;
 	readonly runtimes: OciRuntimes;
-	readonly reaper: Reaper;
-	readonly io: IoOpener;
-	readonly watcher: DescriptorWatcher;
-	readonly depot: DepotLink;
-	publish<T extends TaskEventType>(type: T, value: EventValues[T], receipt?: Receipt): void;
-	log(message: string): void;
 }
 
 export interface CreateContainer {
