@@ -111,8 +111,8 @@ export class WarmSpare implements AsyncDisposable {
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#closing.abort();
 		clearTimeout(this.#timer);
-		await this.#making;
-		// One that was being made may be there by now. What comes later ends by itself.
+		// One that is being made is waited for, since only then can it be sent away. What comes later ends by itself.
+		await Promise.race([this.#making, sleep(callMs, undefined, {ref: false})]);
 		const spare = this.#take() ?? await this.#find(AbortSignal.timeout(callMs)).catch(() => undefined);
 		if (spare !== undefined) {
 			await spare.calls.leave({}, {timeoutMs: callMs}).catch(() => undefined);
@@ -155,7 +155,7 @@ export class WarmSpare implements AsyncDisposable {
 	async #make(): Promise<void> {
 		const {program, log} = this.#options;
 		await this.#used;
-		const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(startMs)]);
+		const signal = AbortSignal.timeout(startMs);
 		try {
 			let spare = await this.#find(signal);
 			if (spare === undefined) {

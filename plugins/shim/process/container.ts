@@ -185,8 +185,9 @@ export class ShimContainer {
 		const process = this.process(execId);
 		process.closeStdin();
 		if (process.exit === undefined) {
-			this.#entrust(process);
+			recordTrace(this.setup.bundle, process);
 		}
+		this.#place.depot.again(heldKey(this.id, execId));
 	}
 
 	/** An exec that has ended, or never began: its id may be used again. */
@@ -243,18 +244,11 @@ export class ShimContainer {
 
 	/** From now on the end of a process is told, once, and what must outlive this shim is in the spare's hands. */
 	follow(process: TaskProcess, pid: number, exited: Promise<ChildExit>): void {
-		this.#entrust(process);
+		recordTrace(this.setup.bundle, process);
+		this.#place.depot.keep(heldKey(this.id, process.execId), keepableOf(this.setup.bundle, process));
 		void exited.then(async exit => this.#ended(process, {pid, ...exit})).catch((error: unknown) => {
 			this.#place.log(`the end of process ${pid} of ${this.id} could not be handled: ${String(error)}`);
 		});
-	}
-
-	// Again when there is less to hold: a copy of an end that was closed here would keep it open.
-	#entrust(process: TaskProcess): void {
-		recordTrace(this.setup.bundle, process);
-		if (process.pid !== 0) {
-			this.#place.depot.keep(heldKey(this.id, process.execId), keepableOf(this.setup.bundle, process));
-		}
 	}
 
 	async #ended(process: TaskProcess, {pid, exitStatus, exitedAt}: ProcessExit): Promise<void> {

@@ -46,6 +46,13 @@ export class DepotLink implements Disposable {
 		this.#say(key);
 	}
 
+	/** There is less to hold than when it was kept: a copy of an end that was closed here would keep it open. Nothing of what is not kept any more. */
+	again(key: string): void {
+		if (this.#kept.has(key)) {
+			this.#say(key);
+		}
+	}
+
 	drop(key: string): void {
 		if (this.#kept.delete(key)) {
 			this.#say(key);
