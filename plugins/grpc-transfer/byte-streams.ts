@@ -10,6 +10,10 @@ const WINDOW_UPDATE = 'containerd.types.transfer.WindowUpdate';
 const WINDOW_BYTES = 1024 * 1024;
 const MESSAGE_BYTES_MAX = 256 * 1024;
 
+/** A client that gives room for no more than this at first gives more as it takes what came; one that gives all at once says nothing by it. */
+const TELLING_WINDOW_BYTES_MAX = 16 * 1024 * 1024;
+const TAKEN_WAIT_MS = 2000;
+
 /** The bytes that a client sends on a stream, until it closes its side. Rejects with INVALID_ARGUMENT for any message but Data. */
 export async function* receiveBytes(stream: Stream, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
 	let window = 0;
@@ -42,10 +46,12 @@ async function grant(stream: Stream, bytes: number, signal: AbortSignal): Promis
 }
 
 /** Sends bytes on a stream, as many as the client has given room for. */
-export class ByteSender {
+export class ByteSender implements AsyncDisposable {
 	readonly #stream: Stream;
 	readonly #signal: AbortSignal;
 	#window = 0;
+	#firstGrant: number | undefined;
+	#isBroken = false;
 
 	constructor(stream: Stream, signal: AbortSignal) {
 		this.#stream = stream;
@@ -54,9 +60,37 @@ export class ByteSender {
 
 	/** Resolves when all of it is on its way. Rejects with UNAVAILABLE when the client has closed the stream. */
 	async write(chunk: Uint8Array): Promise<void> {
+		try {
+			await this.#write(chunk);
+		} catch (error) {
+			this.#isBroken = true;
+			throw error;
+		}
+	}
+
+	/**
+	 * Waits, for a short while, until the client has taken what was sent: `ctr` 2.1 ends when the transfer is answered, and what it has not written by then is
+	 * missing in its file. It gives room for as much as at first again before it waits for more.
+	 */
+	async [Symbol.asyncDispose](): Promise<void> {
+		const first = this.#firstGrant;
+		if (first === undefined || first > TELLING_WINDOW_BYTES_MAX || this.#isBroken) {
+			return;
+		}
+		const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(TAKEN_WAIT_MS)]);
+		try {
+			while (this.#window < first) {
+				this.#window += await this.#nextUpdate(signal);
+			}
+		} catch {
+			// It is gone, or in no hurry.
+		}
+	}
+
+	async #write(chunk: Uint8Array): Promise<void> {
 		for (let start = 0; start < chunk.byteLength;) {
 			while (this.#window <= 0) {
-				this.#window += await this.#nextUpdate();
+				this.#window += await this.#nextUpdate(this.#signal);
 			}
 			const data = chunk.subarray(start, start + Math.min(this.#window, MESSAGE_BYTES_MAX));
 			await this.#stream.send({typeUrl: DATA, value: Data.encode({data}).finish()}, this.#signal);
@@ -65,12 +99,14 @@ export class ByteSender {
 		}
 	}
 
-	async #nextUpdate(): Promise<number> {
-		const message = await this.#stream.receive(this.#signal);
+	async #nextUpdate(signal: AbortSignal): Promise<number> {
+		const message = await this.#stream.receive(signal);
 		if (message === undefined) {
 			throw new KeelsonError('UNAVAILABLE', `the client has closed stream ${JSON.stringify(this.#stream.id)} before all bytes were sent`);
 		}
-		return decode(message, WINDOW_UPDATE, WindowUpdate).update;
+		const {update} = decode(message, WINDOW_UPDATE, WindowUpdate);
+		this.#firstGrant ??= update;
+		return update;
 	}
 }
 

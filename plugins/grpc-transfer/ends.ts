@@ -12,11 +12,18 @@ import {credentialsOver} from './credentials.ts';
 /** Opens a stream that the client has named. */
 type OpenStream = (id: string) => Promise<Stream>;
 
+export interface OpenEnds {
+	readonly open: OpenStream;
+	/** Disposes of it once the transfer is over, before the streams that were opened. */
+	readonly hold: (resource: AsyncDisposable) => void;
+	readonly signal: AbortSignal;
+}
+
 /**
  * What a client means with an Any; streams that it names are opened. Rejects with UNIMPLEMENTED for a type that no transfer knows, INVALID_ARGUMENT
  * for bytes that are none of their type, NOT_FOUND for a stream that is not there.
  */
-export async function openEnd(any: Any, what: string, open: OpenStream, signal: AbortSignal): Promise<TransferEnd> {
+export async function openEnd(any: Any, what: string, {open, hold, signal}: OpenEnds): Promise<TransferEnd> {
 	const decoded = <T>(codec: {decode(bytes: Uint8Array): T}): T => decode(any, any.typeUrl, codec);
 	switch (any.typeUrl) {
 		case 'containerd.types.transfer.ImageStore':
@@ -26,7 +33,7 @@ export async function openEnd(any: Any, what: string, open: OpenStream, signal: 
 		case 'containerd.types.transfer.ImageImportStream':
 			return importEnd(decoded(ImageImportStream), open, signal);
 		case 'containerd.types.transfer.ImageExportStream':
-			return exportEnd(decoded(ImageExportStream), open, signal);
+			return exportEnd(decoded(ImageExportStream), {open, hold, signal});
 		default:
 			throw new KeelsonError('UNIMPLEMENTED', `transfer ${what} of type ${JSON.stringify(any.typeUrl.slice(0, 200))}`);
 	}
@@ -63,9 +70,10 @@ async function importEnd({stream, mediaType, forceCompress}: ImageImportStream, 
 	return {kind: 'import', bytes: receiveBytes(await open(stream), signal), mediaType, forceCompress};
 }
 
-async function exportEnd(message: ImageExportStream, open: OpenStream, signal: AbortSignal): Promise<ExportEnd> {
+async function exportEnd(message: ImageExportStream, {open, hold, signal}: OpenEnds): Promise<ExportEnd> {
 	const {stream, mediaType, platforms, allPlatforms, skipCompatibilityManifest, skipNonDistributable} = message;
 	const sender = new ByteSender(await open(stream), signal);
+	hold(sender);
 	return {
 		kind: 'export', write: async chunk => sender.write(chunk), mediaType,
 		platforms: platforms.map(platformOf), allPlatforms, skipCompatibilityManifest, skipNonDistributable,

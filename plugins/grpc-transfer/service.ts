@@ -22,7 +22,8 @@ export function transferService({transfer, streams}: TransferParts): GrpcService
 			const lease = leaseOf(context);
 			await using lifetime = new AsyncDisposableStack();
 			const open = async (id: string) => lifetime.use(await streams.get(namespace, id, signal));
-			const ends = {source: await openEnd(source, 'source', open, signal), destination: await openEnd(destination, 'destination', open, signal)};
+			const opening = {open, signal, hold: (resource: AsyncDisposable) => void lifetime.use(resource)};
+			const ends = {source: await openEnd(source, 'source', opening), destination: await openEnd(destination, 'destination', opening)};
 			const id = options?.progressStream ?? '';
 			const sender = id === '' ? undefined : lifetime.use(new ProgressSender(await open(id), signal));
 			await transfer.transfer({
