@@ -57,6 +57,15 @@ export function streamSuite(test: TestFn, {name, create}: StreamSubject): void {
 		await t.throwsAsync(inner.send(message('late')), {code: 'UNAVAILABLE'});
 	});
 
+	story('what was sent whole before anybody asked for it can still be had, once', async (t, manager) => {
+		const outer = await manager.create('n', 's');
+		await outer.send(message('all'));
+		await outer[Symbol.asyncDispose]();
+		const inner = await manager.get('n', 's');
+		t.deepEqual([await inner.receive(), await inner.receive()], [message('all'), undefined]);
+		await t.throwsAsync(manager.get('n', 's', soon()));
+	});
+
 	story('a sender waits for a receiver that is slow', async (t, manager) => {
 		await using outer = await manager.create('n', 's');
 		await using inner = await manager.get('n', 's');

@@ -7,10 +7,15 @@ import {StreamPair} from './stream-pair.ts';
 const GET_WAIT_MS = 5000;
 const GET_POLL_MS = 20;
 const ID_LENGTH_MAX = 256;
+/** The other way round, a client may have sent all and closed its side before its request is looked at. */
+const ENDED_WAIT_MS = 5000;
+const ENDED_MAX = 64;
 
 /** Streams by namespace and id, in memory: they end with their connection. */
 export class LocalStreamManager implements StreamManager, AsyncDisposable {
 	readonly #pairs = new Map<string, StreamPair>();
+	/** Ended, and nobody has asked for the other end yet; oldest first. */
+	readonly #ended = new Map<string, {readonly pair: StreamPair; readonly timer: NodeJS.Timeout}>();
 
 	async create(namespace: string, id: string): Promise<Stream> {
 		if (id === '' || id.length > ID_LENGTH_MAX) {
@@ -20,16 +25,26 @@ export class LocalStreamManager implements StreamManager, AsyncDisposable {
 		if (this.#pairs.has(key)) {
 			throw new KeelsonError('ALREADY_EXISTS', `stream ${JSON.stringify(id)}: already exists`);
 		}
-		const pair = new StreamPair(id, () => this.#pairs.delete(key));
+		this.#takeEnded(key);
+		const pair = new StreamPair(id, () => {
+			// Ended twice, the name may be another's by now.
+			if (this.#pairs.get(key) === pair) {
+				this.#pairs.delete(key);
+				if (!pair.isTaken) {
+					this.#keepEnded(key, pair);
+				}
+			}
+		});
 		this.#pairs.set(key, pair);
 		return pair.outer;
 	}
 
 	async get(namespace: string, id: string, signal?: AbortSignal): Promise<Stream> {
 		for (let waitedMs = 0; ; waitedMs += GET_POLL_MS) {
-			const pair = this.#pairs.get(`${namespace}/${id}`);
+			const key = `${namespace}/${id}`;
+			const pair = this.#pairs.get(key) ?? this.#takeEnded(key);
 			if (pair !== undefined) {
-				return pair.inner;
+				return pair.take();
 			}
 			if (waitedMs >= GET_WAIT_MS) {
 				throw new KeelsonError('NOT_FOUND', `stream ${JSON.stringify(id.slice(0, ID_LENGTH_MAX))}: not found`);
@@ -42,5 +57,21 @@ export class LocalStreamManager implements StreamManager, AsyncDisposable {
 		for (const pair of this.#pairs.values()) {
 			await pair.outer[Symbol.asyncDispose]();
 		}
+		[...this.#ended.keys()].forEach(key => this.#takeEnded(key));
+	}
+
+	#keepEnded(key: string, pair: StreamPair): void {
+		const [oldest] = this.#ended.keys();
+		if (oldest !== undefined && this.#ended.size >= ENDED_MAX) {
+			this.#takeEnded(oldest);
+		}
+		this.#ended.set(key, {pair, timer: setTimeout(() => this.#takeEnded(key), ENDED_WAIT_MS).unref()});
+	}
+
+	#takeEnded(key: string): StreamPair | undefined {
+		const ended = this.#ended.get(key);
+		clearTimeout(ended?.timer);
+		this.#ended.delete(key);
+		return ended?.pair;
 	}
 }

@@ -12,7 +12,8 @@ import {Lane} from './lane.ts';
  */
 export class StreamPair {
 	readonly outer: Stream;
-	readonly inner: Stream;
+	readonly #inner: Stream;
+	#isTaken = false;
 
 	constructor(id: string, onEnd: () => void) {
 		const there = new Lane<Any>(id);
@@ -27,7 +28,7 @@ export class StreamPair {
 				onEnd();
 			},
 		};
-		this.inner = {
+		this.#inner = {
 			id,
 			receive: async signal => there.receive(signal),
 			send: async (message, signal) => back.send(message, signal),
@@ -36,5 +37,15 @@ export class StreamPair {
 				there.abandon();
 			},
 		};
+	}
+
+	/** Whether anybody has asked for the inner end. */
+	get isTaken(): boolean {
+		return this.#isTaken;
+	}
+
+	take(): Stream {
+		this.#isTaken = true;
+		return this.#inner;
 	}
 }
