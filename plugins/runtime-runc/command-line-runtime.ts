@@ -4,6 +4,7 @@ import path from 'node:path';
 import {KeelsonError} from '../../kernel/errors.ts';
 import type {OciRuntime, OciRuntimeOptions, RuntimeCheckpoint, RuntimeCreate, RuntimeExec, RuntimeRestore, RuntimeState, RuntimeStdio} from '../../contracts/oci-runtime/oci-runtime.ts';
 import {checkpointArguments, createArguments, execArguments, restoreArguments} from './runtime-arguments.ts';
+import {startByFifo} from './exec-fifo.ts';
 import type {ProgramOptions, RunProgram} from './run-program.ts';
 import {endOfLog, lastErrorSince} from './runtime-log.ts';
 import {parseRuntimeState} from './runtime-state.ts';
@@ -36,7 +37,9 @@ export class CommandLineRuntime implements OciRuntime {
 	}
 
 	async start(id: string, signal?: AbortSignal): Promise<void> {
-		await this.#call(['start', id], {signal});
+		if (!await startByFifo(path.join(this.#options.root, id), signal)) {
+			await this.#call(['start', id], {signal});
+		}
 	}
 
 	async exec(request: RuntimeExec): Promise<number> {

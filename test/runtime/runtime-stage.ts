@@ -12,6 +12,8 @@ import {sweep} from '../helpers/sweep.ts';
 export class CommandLineStage implements RuntimeStage {
 	readonly runtimes: OciRuntimes;
 	readonly runtime: OciRuntime;
+	/** Where the runtime keeps its state. */
+	readonly root: string;
 	readonly #directory: string;
 	readonly #namespace = `runtime-${randomBytes(4).toString('hex')}`;
 	readonly #expectation: Expectation;
@@ -21,7 +23,8 @@ export class CommandLineStage implements RuntimeStage {
 		this.#directory = directory;
 		this.#expectation = reaper.expect();
 		this.runtimes = new CommandLineRuntimes({run: async (program, args, options) => reaper.run(program, args, options)});
-		this.runtime = this.runtimes.open({binary, root: path.join(directory, 'runtime'), log: path.join(directory, 'log.json'), systemdCgroup: false});
+		this.root = path.join(directory, 'runtime');
+		this.runtime = this.runtimes.open({binary, root: this.root, log: path.join(directory, 'log.json'), systemdCgroup: false});
 	}
 
 	static async open(binary: string, reaper: Reaper): Promise<CommandLineStage> {
