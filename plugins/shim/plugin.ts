@@ -23,7 +23,7 @@ import {bufferBytesDefault} from './protocol/stdio-mode.ts';
 const config = z.strictObject({
 	platforms: z.array(z.string()).default([]).describe('containerd\'s key; the host\'s own platform is what runs here'),
 	sched_core: z.boolean().default(false).describe('containerd\'s key; not followed'),
-	containers_per_shim: z.int().min(1).max(1024).default(64).describe('containers of a namespace that share one shim process of ours; 1 gives each its own'),
+	containers_per_shim: z.int().min(1).max(1024).default(128).describe('containers of a namespace that share one shim process of ours; 1 gives each its own'),
 	spare_shim_seconds: z.number().min(0).max(86_400).default(60).describe('how long an empty shim of ours is kept for the next container; 0 for none'),
 	warm_spare: z.boolean().default(true).describe('whether a process waits to become the next shim of ours, so that no container waits for its start'),
 	shim: z.string().default('').describe('launcher of our own shim; by default, that of this package'),

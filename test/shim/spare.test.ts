@@ -1,4 +1,4 @@
-import {access, readdir, readFile, rmdir} from 'node:fs/promises';
+import {access, readdir, readFile, readlink, rmdir} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type TestFn} from 'ava';
 import {Options} from '../../api/gen/types/runc/options/oci.ts';
@@ -22,6 +22,11 @@ async function end(stage: ShimStage, containerId: string): Promise<void> {
 	await tasks.kill({containerId, execId: ''}, 9, false);
 	await tasks.wait({containerId, execId: ''});
 	await tasks.delete(containerId);
+}
+
+async function hasOpen(pid: number, file: string): Promise<boolean> {
+	const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
+	return (await Promise.all(descriptors.map(async fd => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))).includes(file);
 }
 
 const isAlive = async (pid: number): Promise<boolean> => access(`/proc/${pid}`).then(() => true, () => false);
@@ -64,6 +69,32 @@ test('a spare that is killed is replaced, and one that is stopped holds up a con
 		const id = await running(stage);
 		t.not(await stage.shimOf(id), stopped);
 		t.true(performance.now() - began < 10_000);
+	} finally {
+		process.kill(stopped, 'SIGKILL');
+	}
+});
+
+test('a spare that is stopped keeps nobody from the end of a stream, and is replaced', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true});
+	await stage.spare();
+	const output = await stage.output();
+	const input = await stage.input();
+	const containerId = await stage.container(['/bin/sh', '-c', 'read line; echo $line']);
+	const tasks = stage.manager.tasks(stage.namespace);
+	await tasks.create({...none, containerId, stdin: input.path, stdout: output.path});
+	await tasks.start({containerId, execId: ''});
+	const stopped = await until('the next spare, with a copy of the end of the stream', async () => {
+		const pid = await stage.spare();
+		return await hasOpen(pid, output.path) ? pid : undefined;
+	});
+	process.kill(stopped, 'SIGSTOP');
+	try {
+		input.write('here\n');
+		t.is((await tasks.wait({containerId, execId: ''})).exitStatus, 0);
+		t.is(await output.text(), 'here\n');
+		t.not(await until('another spare', async () => await stage.spare() !== stopped && stage.spare()), stopped);
+		await tasks.delete(containerId);
+		t.deepEqual(await stage.leftovers(containerId), []);
 	} finally {
 		process.kill(stopped, 'SIGKILL');
 	}

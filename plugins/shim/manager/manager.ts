@@ -71,7 +71,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 		const manager = new ShimTaskManager(options);
 		const {done} = await recoverTasks(manager.#world);
 		manager.#recovered = done;
-		void recordToldExits(options.events, options.place, manager.#closing.signal);
+		void recordToldExits(options.events, options.place, {signal: manager.#closing.signal, passed: () => manager.#warm?.ended()});
 		return manager;
 	}
 

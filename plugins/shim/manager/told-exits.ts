@@ -7,14 +7,15 @@ import {Bundle, type BundlePlace} from './bundle.ts';
 
 /**
  * Writes into bundles which exits have been passed on, until the signal is aborted. A shim whose daemon dies between taking an exit and
- * saying so asks there before it tells the next daemon: else the exit would be reported twice.
+ * saying so asks there before it tells the next daemon: else the exit would be reported twice. `passed` is called after each.
  */
-export async function recordToldExits(events: EventBus, place: BundlePlace, signal: AbortSignal): Promise<void> {
+export async function recordToldExits(events: EventBus, place: BundlePlace, {signal, passed}: {readonly signal: AbortSignal; readonly passed: () => void}): Promise<void> {
 	while (!signal.aborted) {
 		try {
 			for await (const envelope of events.subscribe({filters: ['topic=="/tasks/exit"'], signal})) {
 				// In the turn in which those who listen are written to: a later one may never come.
 				note(place, envelope);
+				passed();
 			}
 		} catch (error) {
 			// Cut off for being slow: shims tell again what they must.

@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Logger} from '../../../kernel/log.ts';
-import {KeelsonError} from '../../../kernel/errors.ts';
+import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import {connectTtrpc, type TtrpcClient} from '../../../lib/ttrpc/client.ts';
 import {ttrpcClientFor, type TypedClient} from '../../../lib/ttrpc/typed-service.ts';
 import {SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned, type SpareAssignment, type SpareInheritance} from '../protocol/spare-service.ts';
@@ -27,10 +27,13 @@ const adoptMs = 500;
 const inheritAttempts = 3;
 const passOnMs = 5000;
 const leaveMs = 1000;
+/** How long after an exit the spare is asked whether it is there, once for all exits until then. */
+const checkMs = 500;
 
 export type Inheritance = Omit<SpareInheritance, 'patienceMs'>;
 
 interface Spare {
+	readonly pid: number;
 	readonly client: TtrpcClient;
 	readonly calls: TypedClient<typeof SpareDefinition>;
 }
@@ -45,6 +48,7 @@ export class WarmSpare implements AsyncDisposable {
 	#timer: NodeJS.Timeout | undefined;
 	#making: Promise<void> | undefined;
 	#used: Promise<void> = Promise.resolve();
+	#check: NodeJS.Timeout | undefined;
 	/** The last spare has passed on by then what it held for others. */
 	#passedOnBy = 0;
 	/** One dead shim after the other: each takes a spare. */
@@ -54,6 +58,19 @@ export class WarmSpare implements AsyncDisposable {
 	constructor(options: WarmSpareOptions) {
 		this.#options = options;
 		this.#makeIn(firstMs);
+	}
+
+	/**
+	 * A process has ended whose streams the spare may hold open. One that does not answer any more (stopped, wedged) would keep its reader waiting for the end: it
+	 * is killed, and what it held is given to the next. Never waits.
+	 */
+	ended(): void {
+		if (this.#spare !== undefined && this.#check === undefined && !this.#closing.signal.aborted) {
+			this.#check = setTimeout(() => {
+				this.#check = undefined;
+				void this.#replaceSilent();
+			}, checkMs).unref();
+		}
 	}
 
 	/** Whether it can stand in for a shim of that binary. */
@@ -111,6 +128,7 @@ export class WarmSpare implements AsyncDisposable {
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#closing.abort();
 		clearTimeout(this.#timer);
+		clearTimeout(this.#check);
 		// One that is being made is waited for, since only then can it be sent away. What comes later ends by itself.
 		await Promise.race([this.#making, sleep(callMs, undefined, {ref: false})]);
 		const spare = this.#take() ?? await this.#find(AbortSignal.timeout(callMs)).catch(() => undefined);
@@ -119,6 +137,19 @@ export class WarmSpare implements AsyncDisposable {
 			// It closes the connection as it ends.
 			await Promise.race([spare.client.closed, sleep(leaveMs, undefined, {ref: false})]);
 			await spare.client[Symbol.asyncDispose]();
+		}
+	}
+
+	async #replaceSilent(): Promise<void> {
+		const spare = this.#spare;
+		try {
+			await spare?.calls.hello({}, {timeoutMs: callMs});
+		} catch (error) {
+			// Its connection is there, so the pid is still its own.
+			if (spare !== undefined && isKeelsonError(error, 'DEADLINE_EXCEEDED') && !spare.client.isClosed && spare === this.#spare) {
+				this.#options.log.warn('the spare shim does not answer, and is ended', {pid: spare.pid, milliseconds: callMs});
+				process.kill(spare.pid, 'SIGKILL');
+			}
 		}
 	}
 
@@ -198,9 +229,9 @@ export class WarmSpare implements AsyncDisposable {
 		}
 		try {
 			const calls = ttrpcClientFor(SpareDefinition, client);
-			const {version} = await calls.hello({}, {timeoutMs: callMs, signal});
+			const {version, pid} = await calls.hello({}, {timeoutMs: callMs, signal});
 			if (version === spareVersion) {
-				return {client, calls};
+				return {pid, client, calls};
 			}
 			await calls.leave({}, {timeoutMs: callMs, signal});
 		} catch (error) {
