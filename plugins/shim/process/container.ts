@@ -1,5 +1,6 @@
-import {writeFile} from 'node:fs/promises';
+import {writeFileSync} from 'node:fs';
 import path from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {OciRuntime, RuntimeCreate} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
@@ -17,7 +18,7 @@ import type {IoRequest} from './open-io.ts';
 import type {ChildExit} from './reaper.ts';
 import {inRuntimeWords} from './runtime-call.ts';
 import {Serial} from '../protocol/serial.ts';
-import {keepableOf, receiptOf, recordTrace} from './process-trace.ts';
+import {handOver, receiptOf, recordTrace} from './process-trace.ts';
 import {TaskProcess} from './task-process.ts';
 
 /** Execs are given this long to end after init, which then ends them for everybody who waits. */
@@ -115,7 +116,7 @@ export class ShimContainer {
 		forgetExec(this.setup.bundle, execId);
 		this.execs.set(execId, process);
 		try {
-			await writeFile(this.#execFile(execId, 'json'), spec, {mode: 0o600});
+			writeFileSync(this.#execFile(execId, 'json'), spec, {mode: 0o600});
 			recordTrace(this.setup.bundle, process);
 		} catch (error) {
 			this.forget(execId);
@@ -245,7 +246,7 @@ export class ShimContainer {
 	/** From now on the end of a process is told, once, and what must outlive this shim is in the spare's hands. */
 	follow(process: TaskProcess, pid: number, exited: Promise<ChildExit>): void {
 		recordTrace(this.setup.bundle, process);
-		this.#place.depot.keep(heldKey(this.id, process.execId), keepableOf(this.setup.bundle, process));
+		handOver(this.#place.depot, heldKey(this.id, process.execId), this.setup.bundle, process);
 		void exited.then(async exit => this.#ended(process, {pid, ...exit})).catch((error: unknown) => {
 			this.#place.log(`the end of process ${pid} of ${this.id} could not be handled: ${String(error)}`);
 		});
@@ -290,12 +291,8 @@ export class ShimContainer {
 				}
 			});
 		}
-		const late = AbortSignal.timeout(execsEndMs);
-		await Promise.race([
-			Promise.all(running.map(async ({exited}) => exited)),
-			new Promise(resolve => late.addEventListener('abort', resolve, {once: true})),
-		]);
+		if (running.length > 0) {
+			await Promise.race([Promise.all(running.map(async ({exited}) => exited)), sleep(execsEndMs, undefined, {ref: false})]);
+		}
 	}
 }
-
-// Where CRIU keeps its logs.

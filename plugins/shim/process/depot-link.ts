@@ -14,6 +14,7 @@ export interface Keepable {
 const retryMinMs = 100;
 const retryMaxMs = 2000;
 const fullMs = 50;
+const soonMs = 20;
 
 /**
  * A shim's way to the spare of its daemon: hands over copies of what must outlive it, to the next spare again when one is used up or dead. Nothing
@@ -28,6 +29,7 @@ export class DepotLink implements Disposable {
 	readonly #inherited: Inherited[] = [];
 	/** Keys of which the spare has to learn, in order. */
 	readonly #unsaid = new Set<string>();
+	readonly #soon = new Map<string, NodeJS.Timeout>();
 	#connection: {readonly fd: number; readonly watch: AbortController} | undefined;
 	#timer: NodeJS.Timeout | undefined;
 	#retryMs = retryMinMs;
@@ -46,6 +48,13 @@ export class DepotLink implements Disposable {
 		this.#say(key);
 	}
 
+	/** The same in a moment, unless it is dropped before: what is gone by then costs nobody anything. */
+	keepSoon(key: string, keepable: Keepable): void {
+		this.#kept.set(key, keepable);
+		clearTimeout(this.#soon.get(key));
+		this.#soon.set(key, setTimeout(() => this.#say(key), soonMs).unref());
+	}
+
 	/** There is less to hold than when it was kept: a copy of an end that was closed here would keep it open. Nothing of what is not kept any more. */
 	again(key: string): void {
 		if (this.#kept.has(key)) {
@@ -55,7 +64,9 @@ export class DepotLink implements Disposable {
 
 	drop(key: string): void {
 		if (this.#kept.delete(key)) {
-			this.#say(key);
+			if (!this.#forgetSoon(key)) {
+				this.#say(key);
+			}
 		}
 	}
 
@@ -68,11 +79,19 @@ export class DepotLink implements Disposable {
 	[Symbol.dispose](): void {
 		this.#isClosed = true;
 		clearTimeout(this.#timer);
+		this.#soon.forEach(timer => clearTimeout(timer));
 		this.#disconnect();
 		this.#inherited.splice(0).forEach(({held}) => held[Symbol.dispose]());
 	}
 
+	/** Whether the spare was to hear of it, and has not. */
+	#forgetSoon(key: string): boolean {
+		clearTimeout(this.#soon.get(key));
+		return this.#soon.delete(key);
+	}
+
 	#say(key: string): void {
+		this.#forgetSoon(key);
 		if (this.#path === '') {
 			return;
 		}
@@ -116,7 +135,10 @@ export class DepotLink implements Disposable {
 		// It says nothing: what can be read is its end.
 		this.#watcher.readable(fd, connection.watch.signal).then(() => this.#lost(fd), () => undefined);
 		this.#unsaid.clear();
-		[...this.#kept.keys()].forEach(key => this.#unsaid.add(key));
+		for (const key of this.#kept.keys()) {
+			this.#forgetSoon(key);
+			this.#unsaid.add(key);
+		}
 		if (this.#send(fd, {op: 'hello', owner: this.#owner, keys: [...this.#kept.keys()]}) === 'sent') {
 			this.#pump(fd);
 		} else {

@@ -18,6 +18,8 @@ export class TaskProcess {
 	/** Runs, but the daemon was not told that it started: whoever asks for its start again is told that it did. */
 	isStartUntold = false;
 	isStdinClosed = false;
+	/** It has lived long enough for the spare to hold the client's FIFO open with us. */
+	isOutputHeld = false;
 	status: ProcessStatus = 'created';
 	io: ProcessIo | undefined;
 	/** Resolves, and never rejects, when the last create or start of the process has been told to everyone, or has failed. */
