@@ -34,6 +34,7 @@ export class ServerCall {
 	readonly #reader: MessageReader;
 	readonly #waiting: Buffer[] = [];
 	#isEnded = false;
+	#isClosed = false;
 	#failure: KeelsonError | undefined;
 	#wake: PromiseWithResolvers<void> | undefined;
 	#status: Status | undefined;
@@ -62,6 +63,10 @@ export class ServerCall {
 			}
 			if (this.#failure !== undefined) {
 				throw this.#failure;
+			}
+			// Made here and not when it closes: nearly all are answered by then, and an error costs its stack.
+			if (this.#isClosed) {
+				throw new KeelsonError('CANCELLED', 'the client went away');
 			}
 			if (this.#isEnded) {
 				return undefined;
@@ -179,7 +184,7 @@ export class ServerCall {
 	}
 
 	#closed(): void {
-		this.#failure ??= new KeelsonError('CANCELLED', 'the client went away');
+		this.#isClosed = true;
 		this.#awake();
 		if (this.#status === undefined) {
 			this.cancelled?.();
