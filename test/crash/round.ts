@@ -44,7 +44,9 @@ export async function playRound(stage: CrashStage, plan: Plan): Promise<void> {
 		}
 	}
 	await rm(stage.failpointFile, {force: true});
-	await stage.recover();
+	await stage.recover().catch((error: unknown) => {
+		throw new Error(`${JSON.stringify(plan)}: ${String(error)}`, {cause: error});
+	});
 	found.push(...await finish(stage, id, asked));
 	found.push(...await toldOf(stage, plan));
 	await stage.client.services.containers.delete({id}, stage.options);
