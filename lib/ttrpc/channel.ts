@@ -1,6 +1,7 @@
 import type {Duplex} from 'node:stream';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {encodeFrame, readFrames, type Frame} from './frame.ts';
+import {Pace} from './pace.ts';
 
 /** What every call is rejected with that the connection did not outlive. */
 export function closedError(cause?: unknown): KeelsonError {
@@ -12,11 +13,14 @@ export class Channel {
 	/** Resolves when the connection is gone, however that came; never rejects. */
 	readonly closed: Promise<void>;
 	readonly #connection: Duplex;
+	readonly #pace: Pace | undefined;
 	#failure: unknown;
 	#room: PromiseWithResolvers<void> | undefined;
 
-	constructor(connection: Duplex) {
+	/** @param framesPerSecond that are read of the peer at most; missing: all that it sends */
+	constructor(connection: Duplex, framesPerSecond?: number) {
 		this.#connection = connection;
+		this.#pace = framesPerSecond === undefined ? undefined : new Pace(framesPerSecond);
 		const closed = Promise.withResolvers<void>();
 		this.closed = closed.promise;
 		connection.on('error', (error: unknown) => {
@@ -59,7 +63,8 @@ export class Channel {
 
 	/** The peer's frames until its end. While the consumer is busy nothing more is read. */
 	frames(): AsyncIterable<Frame> {
-		return readFrames(this.#connection);
+		const frames = readFrames(this.#connection);
+		return this.#pace === undefined ? frames : paced(frames, this.#pace);
 	}
 
 	closedError(): KeelsonError {
@@ -79,5 +84,12 @@ export class Channel {
 	#release(): void {
 		this.#room?.resolve();
 		this.#room = undefined;
+	}
+}
+
+async function* paced(frames: AsyncIterable<Frame>, pace: Pace): AsyncGenerator<Frame, void, undefined> {
+	for await (const frame of frames) {
+		yield frame;
+		await pace.taken(frame);
 	}
 }

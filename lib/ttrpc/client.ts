@@ -44,8 +44,9 @@ export class TtrpcClient implements AsyncDisposable {
 	readonly #receivers = new Map<number, Receiver>();
 	#lastStreamId = -1;
 
-	constructor(connection: Duplex) {
-		this.#channel = new Channel(connection);
+	/** @param framesPerSecond that are read of the peer at most; missing: all that it sends */
+	constructor(connection: Duplex, framesPerSecond?: number) {
+		this.#channel = new Channel(connection, framesPerSecond);
 		this.closed = this.#channel.closed;
 		void this.#receive();
 	}
@@ -154,7 +155,7 @@ export class TtrpcClient implements AsyncDisposable {
  * Connects to a unix socket. Rejects with NOT_FOUND when there is none, UNAVAILABLE when nobody listens, CANCELLED or DEADLINE_EXCEEDED
  * by the signal.
  */
-export async function connectTtrpc(path: string, {signal}: {readonly signal?: AbortSignal} = {}): Promise<TtrpcClient> {
+export async function connectTtrpc(path: string, {signal, framesPerSecond}: {readonly signal?: AbortSignal; readonly framesPerSecond?: number} = {}): Promise<TtrpcClient> {
 	refuseAborted(signal, `ttrpc: connect to ${path}`);
 	const socket = connect(path);
 	const connected = Promise.withResolvers<void>();
@@ -164,7 +165,7 @@ export async function connectTtrpc(path: string, {signal}: {readonly signal?: Ab
 	signal?.addEventListener('abort', abort, {once: true});
 	try {
 		await connected.promise;
-		return new TtrpcClient(socket);
+		return new TtrpcClient(socket, framesPerSecond);
 	} catch (error) {
 		socket.destroy();
 		const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';

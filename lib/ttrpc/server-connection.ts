@@ -11,6 +11,8 @@ import {success, toStatus} from './status.ts';
 export interface ServerLimits {
 	/** Calls of one connection at a time; the next are refused with RESOURCE_EXHAUSTED. Default 1024. */
 	readonly callsMax: number;
+	/** That are read of one connection at most; what it sends beyond that waits in its socket. Default: all that it sends. */
+	readonly framesPerSecond?: number | undefined;
 }
 
 /** The server's end of one connection. Calls begin in the order in which they came. */
@@ -26,7 +28,7 @@ export class ServerConnection {
 	#isDraining = false;
 
 	constructor(connection: Duplex, services: ReadonlyMap<string, TtrpcService>, limits: ServerLimits) {
-		this.#channel = new Channel(connection);
+		this.#channel = new Channel(connection, limits.framesPerSecond);
 		this.#services = services;
 		this.#limits = limits;
 		this.done = this.#receive();

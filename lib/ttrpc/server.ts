@@ -21,14 +21,14 @@ export class TtrpcServer implements AsyncDisposable {
 	#isClosed = false;
 
 	/** Throws INVALID_ARGUMENT when two services have one name. */
-	constructor({services, callsMax = 1024, connectionsMax = 1024}: ServerOptions) {
+	constructor({services, callsMax = 1024, connectionsMax = 1024, framesPerSecond}: ServerOptions) {
 		const names = services.map(({name}) => name);
 		const twice = names.find((name, index) => names.indexOf(name) !== index);
 		if (twice !== undefined) {
 			throw new KeelsonError('INVALID_ARGUMENT', `service ${twice} is given twice`);
 		}
 		this.#services = new Map(services.map(service => [service.name, service]));
-		this.#limits = {callsMax};
+		this.#limits = {callsMax, framesPerSecond};
 		this.#connectionsMax = connectionsMax;
 	}
 

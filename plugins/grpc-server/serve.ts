@@ -11,6 +11,8 @@ import {listenUnix} from './unix-socket.ts';
 
 /** How long calls that have an end may take to it once the daemon stops. */
 const GRACE_MS = 1500;
+/** Of a shim that floods its daemon with events; one with its containers full of life sends a tenth of it. */
+const SHIM_FRAMES_PER_SECOND = 2000;
 
 export interface ServeOptions {
 	readonly settings: Settings;
@@ -34,7 +36,7 @@ export async function serve({settings, services, log, signal}: ServeOptions): Pr
 	half.defer(() => calls.drain(GRACE_MS));
 	const addresses = [settings.grpc.address];
 	half.use(await listenUnix(settings.grpc.address, settings.grpc, socket => grpc.accept(socket)));
-	const ttrpc = half.use(new TtrpcServer({services: services.filter(each => each.ttrpc === true).map(each => ttrpcServiceOf(each, log))}));
+	const ttrpc = half.use(new TtrpcServer({framesPerSecond: SHIM_FRAMES_PER_SECOND, services: services.filter(each => each.ttrpc === true).map(each => ttrpcServiceOf(each, log))}));
 	addresses.push(settings.ttrpc.address);
 	half.use(await listenUnix(settings.ttrpc.address, settings.ttrpc, socket => void ttrpc.serve(socket)));
 	if (settings.tcp !== undefined) {
