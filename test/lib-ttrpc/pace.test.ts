@@ -22,6 +22,7 @@ class Flood implements AsyncDisposable {
 			let sent = 0;
 			const flood = connection => {
 				connection.on('error', () => undefined);
+				connection.resume();
 				const write = () => connection.write(workerData.frame, () => { sent++; setImmediate(write); });
 				for (let index = 0; index < 64; index++) { write(); }
 			};
