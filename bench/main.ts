@@ -22,6 +22,15 @@ if (unknown.length > 0) {
 for (const [name, bench] of Object.entries(groups)) {
 	if (asked.length === 0 || asked.includes(name)) {
 		console.log(name);
-		await bench();
+		try {
+			await bench();
+		} catch (error) {
+			// Node prints of a SuppressedError only that it is one.
+			for (let at: unknown = error; at instanceof SuppressedError; at = at.suppressed) {
+				console.error(at.error);
+				console.error(at.suppressed);
+			}
+			throw error;
+		}
 	}
 }
