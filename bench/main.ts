@@ -1,26 +1,28 @@
 /**
  * Side by side with Debian's containerd in one run, in turn, same client, same runc, same registry, fresh directories.
  *
- *     npm run bench              everything
- *     npm run bench -- run       one group: pull, run, memory, many, output, api
+ *     npm run bench                  everything
+ *     npm run bench -- run           one group: run, memory, many, output, api, or a pull-...
+ *     npm run bench -- pull          all pulls
  */
 
 import {benchApi} from './api.ts';
 import {benchMany, benchMemory} from './memory.ts';
 import {benchOutput} from './output.ts';
-import {benchPull} from './pull.ts';
+import {pullContests} from './pull.ts';
 import {benchRun} from './run.ts';
 
-const groups: Readonly<Record<string, () => Promise<void>>> = {pull: benchPull, run: benchRun, memory: benchMemory, many: benchMany, output: benchOutput, api: benchApi};
+const groups: Readonly<Record<string, () => Promise<void>>> = {...pullContests, run: benchRun, memory: benchMemory, many: benchMany, output: benchOutput, api: benchApi};
 
 const asked = process.argv.slice(2);
-const unknown = asked.filter(name => !Object.hasOwn(groups, name));
+const isOf = (group: string, name: string): boolean => group === name || group.startsWith(`${name}-`);
+const unknown = asked.filter(name => !Object.keys(groups).some(group => isOf(group, name)));
 if (unknown.length > 0) {
 	console.error(`bench: no group ${unknown.join(', ')}; there are ${Object.keys(groups).join(', ')}`);
 	process.exit(2);
 }
 for (const [name, bench] of Object.entries(groups)) {
-	if (asked.length === 0 || asked.includes(name)) {
+	if (asked.length === 0 || asked.some(one => isOf(name, one))) {
 		console.log(name);
 		try {
 			await bench();
