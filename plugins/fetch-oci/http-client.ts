@@ -2,6 +2,7 @@ import {Readable} from 'node:stream';
 import {request, type Dispatcher} from 'undici';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {Agents} from './agents.ts';
+import {BodyThread} from './body-thread.ts';
 import type {Trust} from './hosts.ts';
 import {SentBody} from './sent-body.ts';
 
@@ -12,10 +13,19 @@ export interface HttpRequest {
 	readonly headers: Readonly<Record<string, string>>;
 	readonly body?: Uint8Array | Readable | string;
 	readonly signal?: AbortSignal;
+	/** Of a GET: much is expected, and read in another thread. */
+	readonly isLarge?: boolean;
+}
+
+/** An answer's bytes, read once; whoever stops early lets the rest go. */
+export interface Body extends AsyncIterable<Uint8Array> {
+	destroy(): unknown;
+	/** Reads what is left, up to so many bytes. */
+	dump(options: {readonly limit: number}): Promise<void>;
 }
 
 /** An answer, and the address that gave it: another than was asked, after a redirect. */
-export type HttpResponse = Dispatcher.ResponseData & {readonly url: URL};
+export type HttpResponse = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers'> & {readonly url: URL; readonly body: Body};
 
 export interface HttpOptions {
 	/** Milliseconds without a byte after which a body counts as broken. */
@@ -36,9 +46,11 @@ const HARMLESS_HEADERS: ReadonlySet<string> = new Set(['accept', 'range']);
 export class HttpClient implements AsyncDisposable {
 	readonly #options: HttpOptions;
 	readonly #agents: Agents;
+	readonly #thread: BodyThread;
 
 	constructor(options: HttpOptions) {
 		this.#options = options;
+		this.#thread = new BodyThread(options.environment ?? {});
 		this.#agents = new Agents(options.environment ?? {});
 	}
 
@@ -63,28 +75,43 @@ export class HttpClient implements AsyncDisposable {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		await this.#agents[Symbol.asyncDispose]();
+		await Promise.all([this.#agents[Symbol.asyncDispose](), this.#thread[Symbol.asyncDispose]()]);
 	}
 
-	async #once({method, url, headers, body, signal}: HttpRequest, trust: Trust): Promise<HttpResponse> {
-		using sending = body === undefined || typeof body === 'string' || (body instanceof Uint8Array && body.length <= SMALL_BYTES) ? undefined : new SentBody(body, this.#options.stallTimeoutMs);
-		const signals = [...(signal === undefined ? [] : [signal]), ...(sending === undefined ? [] : [sending.signal])];
+	async #once(message: HttpRequest, trust: Trust): Promise<HttpResponse> {
+		const {method, url, signal} = message;
 		try {
-			const response = await request(url, {
-				method,
-				headers: {'user-agent': this.#options.userAgent, ...(body instanceof Uint8Array ? {'content-length': String(body.length)} : {}), ...headers},
-				body: sending === undefined ? body ?? null : Readable.from(sending.read()),
-				// Undici would close the connection after each HEAD, for servers that send a body all the same; those fail once, and are asked again.
-				reset: false,
-				dispatcher: this.#agents.get(url, trust),
-				headersTimeout: Math.min(HEADERS_TIMEOUT_MS, this.#options.stallTimeoutMs * 2),
-				bodyTimeout: this.#options.stallTimeoutMs,
-				...(signals.length === 0 ? {} : {signal: AbortSignal.any(signals)}),
-			});
-			return Object.assign(response, {url});
+			return await (message.isLarge === true ? this.#large(message, trust) : this.#small(message, trust));
 		} catch (error) {
 			throw requestFailed(error, `${method} ${shown(url)}`, signal);
 		}
+	}
+
+	async #large({url, headers, signal}: HttpRequest, trust: Trust): Promise<HttpResponse> {
+		return this.#thread.get({url, headers: {'user-agent': this.#options.userAgent, ...headers}, ...this.#timeouts(), signal}, trust);
+	}
+
+	async #small({method, url, headers, body, signal}: HttpRequest, trust: Trust): Promise<HttpResponse> {
+		using sending = body === undefined || typeof body === 'string' || (body instanceof Uint8Array && body.length <= SMALL_BYTES) ? undefined : new SentBody(body, this.#options.stallTimeoutMs);
+		const signals = [...(signal === undefined ? [] : [signal]), ...(sending === undefined ? [] : [sending.signal])];
+		const {headersTimeoutMs, stallTimeoutMs} = this.#timeouts();
+		const response = await request(url, {
+			method,
+			headers: {'user-agent': this.#options.userAgent, ...(body instanceof Uint8Array ? {'content-length': String(body.length)} : {}), ...headers},
+			body: sending === undefined ? body ?? null : Readable.from(sending.read()),
+			// Undici would close the connection after each HEAD, for servers that send a body all the same; those fail once, and are asked again.
+			reset: false,
+			dispatcher: this.#agents.get(url, trust),
+			headersTimeout: headersTimeoutMs,
+			bodyTimeout: stallTimeoutMs,
+			...(signals.length === 0 ? {} : {signal: AbortSignal.any(signals)}),
+		});
+		return Object.assign(response, {url});
+	}
+
+	#timeouts(): {readonly headersTimeoutMs: number; readonly stallTimeoutMs: number} {
+		const {stallTimeoutMs} = this.#options;
+		return {stallTimeoutMs, headersTimeoutMs: Math.min(HEADERS_TIMEOUT_MS, stallTimeoutMs * 2)};
 	}
 }
 

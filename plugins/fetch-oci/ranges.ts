@@ -84,7 +84,7 @@ async function* bodyFrom({digest, size}: RangeSource, response: HttpResponse, {s
 	let toSkip = start - firstByte(response, start, digest);
 	let left = end === size ? Infinity : end - start;
 	try {
-		for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+		for await (const chunk of response.body) {
 			const rest = toSkip >= chunk.length ? chunk.subarray(chunk.length) : chunk.subarray(toSkip, toSkip + left);
 			toSkip = Math.max(0, toSkip - chunk.length);
 			left -= rest.length;

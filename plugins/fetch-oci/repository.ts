@@ -9,6 +9,8 @@ import {referrersOf} from './referrers.ts';
 import type {Session} from './session.ts';
 
 const URLS_MAX = 8;
+/** Less is not worth another thread. */
+const LARGE_BYTES = 1024 * 1024;
 
 /** A repository to pull from. */
 export class OciRepository implements Repository {
@@ -47,13 +49,13 @@ export class OciRepository implements Repository {
 	async #locate(descriptor: Descriptor, {start, end}: Span, signal: AbortSignal): Promise<HttpResponse> {
 		const {mediaType, digest, size} = descriptor;
 		const range = end < size ? {range: `bytes=${start}-${end - 1}`} : start > 0 ? {range: `bytes=${start}-`} : {};
-		const headers = {accept: `${mediaType}, */*`, ...range};
-		const ask = async (kind: string): Promise<HttpResponse> => (await this.#session.ask({method: 'GET', path: `${kind}/${digest}`, headers, signal}, 'pull')).response;
+		const wanted = {headers: {accept: `${mediaType}, */*`, ...range}, signal, isLarge: end - start >= LARGE_BYTES};
+		const ask = async (kind: string): Promise<HttpResponse> => (await this.#session.ask({...wanted, method: 'GET', path: `${kind}/${digest}`}, 'pull')).response;
 		if (isIndex(mediaType) || isManifest(mediaType)) {
 			return ask('manifests');
 		}
 		try {
-			return await this.#elsewhere(descriptor, headers, signal) ?? await ask('blobs');
+			return await this.#elsewhere(descriptor, wanted) ?? await ask('blobs');
 		} catch (error) {
 			// An artifact's manifest may have a type that nobody here knows.
 			if (!isKeelsonError(error, 'NOT_FOUND') || !mediaType.endsWith('+json')) {
@@ -64,15 +66,15 @@ export class OciRepository implements Repository {
 	}
 
 	/** A foreign layer lies where its own addresses say, and perhaps in the registry too. Whoever answers there is a stranger. */
-	async #elsewhere({mediaType, urls = []}: Descriptor, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse | undefined> {
+	async #elsewhere({mediaType, urls = []}: Descriptor, wanted: Parameters<Session['askStranger']>[1] & {readonly signal: AbortSignal}): Promise<HttpResponse | undefined> {
 		for (const text of isForeignLayer(mediaType) ? urls.slice(0, URLS_MAX) : []) {
 			const url = URL.canParse(text) ? new URL(text) : undefined;
 			if (url?.protocol === 'https:' || url?.protocol === 'http:') {
 				try {
-					return await this.#session.askStranger(url, headers, signal);
+					return await this.#session.askStranger(url, wanted);
 				} catch (error) {
 					// The next address may be better, or the registry.
-					if (signal.aborted || !isKeelsonError(error)) {
+					if (wanted.signal.aborted || !isKeelsonError(error)) {
 						throw error;
 					}
 				}

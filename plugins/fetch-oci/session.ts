@@ -31,6 +31,7 @@ export interface RepositoryRequest {
 	/** A stream goes once: what fails with it is not tried again. */
 	readonly body?: HttpRequest['body'];
 	readonly signal?: AbortSignal;
+	readonly isLarge?: boolean;
 }
 
 const ATTEMPTS = 4;
@@ -118,7 +119,7 @@ export class Session {
 			const authorization = this.#authorizer.headerFor(host, scopes);
 			const own = {...Object.fromEntries(this.#parts.options.headers ?? []), ...host.headers, ...(authorization === undefined ? {} : {authorization})};
 			const response = await this.#send({
-				method: request.method, url, signal, headers: {...headersTo(url, host.base, own), ...request.headers}, ...(request.body === undefined ? {} : {body: request.body}),
+				method: request.method, url, signal, headers: {...headersTo(url, host.base, own), ...request.headers}, ...(request.body === undefined ? {} : {body: request.body}), isLarge: request.isLarge === true,
 			}, host.trust, attempt);
 			if (response === undefined) {
 				continue;
@@ -141,10 +142,10 @@ export class Session {
 	}
 
 	/** Follows an address of anybody's, without telling who we are. */
-	async askStranger(url: URL, headers: Readonly<Record<string, string>>, own?: AbortSignal): Promise<HttpResponse> {
+	async askStranger(url: URL, {headers = {}, signal: own, isLarge = false}: Pick<RepositoryRequest, 'headers' | 'signal' | 'isLarge'>): Promise<HttpResponse> {
 		const signal = this.signal(own);
 		for (let attempt = 1; ; attempt++) {
-			const response = await this.#send({method: 'GET', url, headers, signal}, {skipVerify: false}, attempt);
+			const response = await this.#send({method: 'GET', url, headers, signal, isLarge}, {skipVerify: false}, attempt);
 			if (response !== undefined && response.statusCode < 400) {
 				return response;
 			}
