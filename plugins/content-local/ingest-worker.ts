@@ -2,6 +2,7 @@
 
 import {createHash, type Hash} from 'node:crypto';
 import {closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync} from 'node:fs';
+import {constants, setPriority} from 'node:os';
 import {parentPort} from 'node:worker_threads';
 import {Growth} from '../../contracts/content/growth.ts';
 
@@ -27,6 +28,9 @@ interface Open {
 
 const CHUNK_BYTES = 1024 * 1024;
 const opened = new Map<number, Open>();
+
+// On Linux that is this thread alone: calls of clients go before bytes.
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 parentPort?.on('message', (request: IngestRequest) => {
 	let reply: IngestReply;
