@@ -1,6 +1,7 @@
 /** `keelson/testing`: what every implementation of a contract passes, ours and a stranger's. Each takes ava's `test` and a subject. */
 
 export {contentSuite, type ContentSubject} from './content/content.suite.ts';
+export {copySuite, type CopySubject} from './copy/copy.suite.ts';
 export {diffSuite} from './diff/diff.suite.ts';
 export type {DifferSubject} from './diff/diff-subject.suite.ts';
 export {eventSuite, type EventSubject} from './event/event.suite.ts';

@@ -3,6 +3,7 @@
  *
  *     registry ─► store   pull        store ─► registry   push        store ─► store    tag
  *     archive  ─► store   import      store ─► archive    export      archive ─► archive  echo
+ *     archive  ─► container, container ─► archive         copy: a plain tar of files
  */
 
 import {contract} from '../../kernel/contract.ts';
@@ -71,7 +72,19 @@ export interface ExportEnd {
 	readonly skipNonDistributable?: boolean;
 }
 
-export type TransferEnd = RegistryEnd | StoreEnd | ImportEnd | ExportEnd;
+/** Files of a container, whether it runs or not. */
+export interface ContainerEnd {
+	readonly kind: 'container';
+	readonly containerId: string;
+	/** Resolved within the container's root. As a source: of the last part a link is followed where `/` or `/.` comes after it. As a destination: a directory that is there. */
+	readonly path: string;
+	/** As a source: a directory's own entry alone. A destination has no such thing. */
+	readonly noWalk?: boolean;
+	/** Owners are those of the container's ids; otherwise all is its root's. */
+	readonly keepsOwners?: boolean;
+}
+
+export type TransferEnd = RegistryEnd | StoreEnd | ImportEnd | ExportEnd | ContainerEnd;
 
 /** `event` is one of containerd's words (`waiting`, `downloading`, `extracting`, `complete`, `already exists`, …). */
 export interface TransferProgress {
@@ -97,7 +110,8 @@ export interface TransferRequest {
 export interface Transfer {
 	/**
 	 * Resolves to the images that are there afterwards (pull, import, tag). Rejects with INVALID_ARGUMENT (the reference), UNIMPLEMENTED (a pair that makes no sense), and with
-	 * whatever fetch, content, diff or snapshot rejected with; then no image, and nothing that a collection would not remove, is left.
+	 * whatever fetch, content, diff or snapshot rejected with; then no image, and nothing that a collection would not remove, is left. Of files that were being copied into a container those
+	 * that came stay.
 	 */
 	transfer(request: TransferRequest): Promise<readonly ImageInfo[]>;
 }

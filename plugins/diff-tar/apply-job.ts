@@ -91,7 +91,7 @@ function openTree(target: ApplyTarget): {readonly writer: TreeWriter; readonly i
 	}
 }
 
-function isInUserNamespace(): boolean {
+export function isInUserNamespace(): boolean {
 	return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'));
 }
 

@@ -70,7 +70,8 @@ async function write(tar: Iterable<Buffer>, compression: Compression, output: nu
 	});
 }
 
-function writeFully(fd: number, bytes: Buffer): void {
+/** Waits where a pipe is full. */
+export function writeFully(fd: number, bytes: Buffer): void {
 	for (let at = 0; at < bytes.length;) {
 		at += writeSync(fd, bytes, at);
 	}

@@ -6,7 +6,9 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {runApply, type JobControl} from './apply-job.ts';
 import {runCompare} from './compare-job.ts';
 import {runJoin} from './join-job.ts';
+import {runPack} from './pack-job.ts';
 import type {DiffJob, JobRequest} from './thread.ts';
+import {runUnpack} from './unpack-job.ts';
 
 const progressBytes = 4 * 1024 * 1024;
 
@@ -51,6 +53,12 @@ async function run(job: DiffJob, control: JobControl): Promise<unknown> {
 		}
 		case 'join': {
 			return runJoin(job, control);
+		}
+		case 'pack': {
+			return runPack(job, control);
+		}
+		case 'unpack': {
+			return runUnpack(job, control);
 		}
 	}
 }

@@ -1,13 +1,11 @@
-import {mkdtemp, open, rmdir} from 'node:fs/promises';
+import {open} from 'node:fs/promises';
 import {Socket} from 'node:net';
-import path from 'node:path';
 import type {ApartLayer, AppliedLayer, ApplyOptions, ComparedLayer, CompareOptions, Differ, LayerBytes} from '../../contracts/diff/diff.ts';
 import {parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {syncFileSystem} from '../../lib/sys/file-system.ts';
-import {performMounts, UMOUNT, unmountAll} from '../../lib/sys/mount.ts';
 import {createPipe} from '../../lib/sys/pipe.ts';
 import {findApart, findTarget, type ApplyTarget} from './apply-target.ts';
 import type {CompareSource} from './compare-job.ts';
@@ -17,6 +15,7 @@ import type {Program} from './decompressor.ts';
 import {compressionOf, type Compression} from './layer-compression.ts';
 import type {ImpliedDirectory} from './later-layers.ts';
 import {openLayer} from './layer-input.ts';
+import {mountTree} from './mounted-tree.ts';
 import type {WorkerPool} from './worker-pool.ts';
 
 export interface TarDifferOptions {
@@ -50,7 +49,7 @@ export class TarDiffer implements Differ {
 		if (target !== undefined) {
 			return (await this.#applyTo(layer, target, {signal, progress, syncFs})).applied;
 		}
-		await using tree = await this.#mount(mounts);
+		await using tree = await mountTree(mounts, this.#options.mountDirectory);
 		return (await this.#applyTo(layer, {kind: 'merged', root: tree.path}, {signal, progress, syncFs})).applied;
 	}
 
@@ -122,25 +121,8 @@ export class TarDiffer implements Differ {
 			return {kind: 'upper', ...direct};
 		}
 		const directoryOf = async (mounts: readonly Mount[]): Promise<string> =>
-			boundDirectory(mounts) ?? resources.use(await this.#mount(toReadOnly(mounts))).path;
+			boundDirectory(mounts) ?? resources.use(await mountTree(toReadOnly(mounts), this.#options.mountDirectory)).path;
 		return {kind: 'trees', lower: lower.length === 0 ? undefined : await directoryOf(lower), upper: await directoryOf(upper)};
-	}
-
-	async #mount(mounts: readonly Mount[]): Promise<{readonly path: string} & AsyncDisposable> {
-		const directory = await mkdtemp(path.join(this.#options.mountDirectory, 'tree-'));
-		try {
-			await performMounts(mounts, directory);
-		} catch (error) {
-			await rmdir(directory);
-			throw error;
-		}
-		return {
-			path: directory,
-			async [Symbol.asyncDispose]() {
-				await unmountAll(directory, UMOUNT.DETACH);
-				await rmdir(directory);
-			},
-		};
 	}
 }
 

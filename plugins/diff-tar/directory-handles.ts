@@ -108,7 +108,8 @@ export class DirectoryHandles implements Disposable {
 	// The path below the root that has no links in it.
 	#placeOf(fd: number): string {
 		const place = readlinkSync(`/proc/self/fd/${fd}`, 'buffer').toString('latin1');
-		return place.slice(toLatin1(this.#rootPath).length + 1);
+		// The root of another mount namespace is `/` itself.
+		return place.slice(this.#rootPath === '/' ? 1 : toLatin1(this.#rootPath).length + 1);
 	}
 
 	#tryOpen(path: string): number | undefined {

@@ -11,6 +11,8 @@ export interface LayerWriterOptions {
 	readonly upper: number;
 	/** Times beyond it become it. */
 	readonly latestNs: bigint | undefined;
+	/** Another owner than the file has. */
+	readonly ownerOf?: (file: {readonly uid: number; readonly gid: number}) => {readonly uid: number; readonly gid: number};
 }
 
 /**
@@ -114,8 +116,9 @@ export class LayerWriter {
 	}
 
 	#header(file: TreeFile, type: WrittenEntry['type'], linkTo?: string): Buffer {
-		const {latestNs} = this.#options;
-		const {mode, uid, gid, size, mtimeNs, rdev} = file.status;
+		const {latestNs, ownerOf} = this.#options;
+		const {mode, size, mtimeNs, rdev} = file.status;
+		const {uid, gid} = ownerOf?.(file.status) ?? file.status;
 		return encodeTarHeader({
 			name: toBytes(type === 'directory' ? `${file.path}/` : file.path),
 			type,

@@ -1,12 +1,14 @@
-/** Layers applied to mounts, and compared from them, as tars. */
+/** Layers applied to mounts, and compared from them, as tars; and parts of trees that are copied as such. */
 
 import {readFile} from 'node:fs/promises';
 import {availableParallelism} from 'node:os';
 import {z} from 'zod';
+import {TreeCopy} from '../../contracts/copy/copy.ts';
 import {Differ} from '../../contracts/diff/diff.ts';
 import {definePlugin, once} from '../../kernel/index.ts';
 import {findDecompressors} from './decompressor.ts';
 import {TarDiffer} from './differ.ts';
+import {TarTreeCopy} from './tree-copy.ts';
 import {WorkerPool} from './worker-pool.ts';
 
 const config = z.strictObject({
@@ -14,7 +16,7 @@ const config = z.strictObject({
 	workers: z.int().min(0).max(256).default(0).describe('how many layers are worked on at once; 0: one for each core'),
 });
 
-export const plugin = definePlugin({
+const differ = definePlugin({
 	id: 'io.containerd.differ.v1.walking',
 	provides: Differ,
 	requires: {},
@@ -28,6 +30,22 @@ export const plugin = definePlugin({
 		return container.resolve(TarDiffer);
 	},
 });
+
+// A client that stalls keeps its thread: more than one may.
+const COPIES_MAX = 4;
+
+const copy = definePlugin({
+	id: 'io.keelson.copy.v1.tar',
+	provides: TreeCopy,
+	requires: {},
+	config: z.strictObject({}),
+	init({state, lifetime}) {
+		const pool = lifetime.use(new WorkerPool(COPIES_MAX));
+		return new TarTreeCopy({pool, mountDirectory: state, programs: findDecompressors(process.env['PATH'] ?? '')});
+	},
+});
+
+export const plugin = [differ, copy];
 
 /** A default of overlayfs for mounts that do not say otherwise. */
 async function isSet(parameter: string): Promise<boolean> {

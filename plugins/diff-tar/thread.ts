@@ -3,8 +3,10 @@ import {KeelsonError, type ErrorCode} from '../../kernel/errors.ts';
 import type {ApplyJob} from './apply-job.ts';
 import type {CompareJob} from './compare-job.ts';
 import type {JoinJob} from './join-job.ts';
+import type {PackJob} from './pack-job.ts';
+import type {UnpackJob} from './unpack-job.ts';
 
-export type DiffJob = ApplyJob | CompareJob | JoinJob;
+export type DiffJob = ApplyJob | CompareJob | JoinJob | PackJob | UnpackJob;
 
 /** What is sent to a worker; `cancelled` is one Int32 that becomes 1. */
 export interface JobRequest {

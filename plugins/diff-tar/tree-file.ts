@@ -1,4 +1,5 @@
 import {constants, readdirSync} from 'node:fs';
+import {KeelsonError} from '../../kernel/errors.ts';
 import {Descriptor, O_PATH, openAt, readLinkAt} from '../../lib/sys/at.ts';
 import {getAttribute, listAttributes} from '../../lib/sys/extended-attributes.ts';
 import {statusAt, type FileStatus} from '../../lib/sys/file-status.ts';
@@ -42,8 +43,15 @@ export function openDirectory({directory, name}: TreeFile): Descriptor {
 	return new Descriptor(openAt(directory, name, {flags: directoryFlags | constants.O_NOFOLLOW}));
 }
 
-export function openFile({directory, name}: TreeFile): Descriptor {
-	return new Descriptor(openAt(directory, name, {flags: constants.O_RDONLY | constants.O_NOFOLLOW}));
+/** Throws ABORTED where something else has its name by now: in a tree that is in use. */
+export function openFile({directory, name, path}: TreeFile): Descriptor {
+	// A FIFO that took its place must not hold us up.
+	const file = new Descriptor(openAt(directory, name, {flags: constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY}));
+	if ((statusAt(file.fd, '').mode & constants.S_IFMT) !== constants.S_IFREG) {
+		file[Symbol.dispose]();
+		throw new KeelsonError('ABORTED', `${JSON.stringify(Buffer.from(path, 'latin1').toString('utf8', 0, 400))} was replaced by what is no file while it was read`);
+	}
+	return file;
 }
 
 export function linkTarget({directory, name}: TreeFile): Buffer {

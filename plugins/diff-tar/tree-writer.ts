@@ -26,6 +26,8 @@ export interface TreeWriterOptions {
 	readonly rules: TreeRules;
 	/** Device nodes cannot be made below a user namespace, and are left out. */
 	readonly isInUserNamespace: boolean;
+	/** The archive is no layer: a name is a name, whatever it begins with, and no directory gives way to anything else, or the other way round. */
+	readonly isCopy?: boolean;
 }
 
 /** Makes of an archive's entries files in a tree. `finish` must be called in the end, and disposing closes a file that is half written. */
@@ -53,7 +55,7 @@ export class TreeWriter implements TarSink, Disposable {
 		if (base === '' || (isInUserNamespace && (entry.type === 'character' || entry.type === 'block'))) {
 			return;
 		}
-		const whiteout = whiteoutOf(base);
+		const whiteout = this.#options.isCopy === true ? undefined : whiteoutOf(base);
 		if (whiteout?.kind === 'opaque') {
 			rules.makeOpaque(parent, handles.make(parent));
 		} else if (whiteout !== undefined) {
@@ -159,7 +161,7 @@ export class TreeWriter implements TarSink, Disposable {
 				}
 				throw error;
 			}
-		});
+		}, true);
 		const fd = openAt(handles.make(parent), name, {flags: directoryFlags | constants.O_NOFOLLOW});
 		handles.adopt(path, fd);
 		describeOpen(fd, entry);
@@ -206,7 +208,7 @@ export class TreeWriter implements TarSink, Disposable {
 	}
 
 	/** Makes a name; what has it before gives way. */
-	#replacing<T>(parent: string, name: Buffer, make: (directory: number) => T): T {
+	#replacing<T>(parent: string, name: Buffer, make: (directory: number) => T, isDirectory = false): T {
 		const {handles} = this.#options;
 		const directory = handles.make(parent);
 		try {
@@ -215,6 +217,10 @@ export class TreeWriter implements TarSink, Disposable {
 			if (errnoOf(error) !== 'EEXIST') {
 				throw error;
 			}
+		}
+		if (this.#options.isCopy === true && (isDirectory || (statusAt(directory, name).mode & constants.S_IFMT) === constants.S_IFDIR)) {
+			const path = show(joinPath(parent, name.toString('latin1')));
+			throw new KeelsonError('FAILED_PRECONDITION', isDirectory ? `${path} is no directory, and is not replaced by one` : `${path} is a directory, and is not replaced by what is none`);
 		}
 		if (removeTreeAt(directory, name)) {
 			handles.forget();

@@ -3,7 +3,9 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import type {ApplyJob, ApplyJobResult} from './apply-job.ts';
 import type {CompareJob, CompareJobResult} from './compare-job.ts';
 import type {JoinJob} from './join-job.ts';
+import type {PackJob} from './pack-job.ts';
 import {Thread, type DiffJob, type Waiting} from './thread.ts';
+import type {UnpackJob} from './unpack-job.ts';
 
 export interface RunOptions {
 	readonly signal?: AbortSignal | undefined;
@@ -25,7 +27,7 @@ export class WorkerPool implements AsyncDisposable {
 
 	run(job: ApplyJob, options?: RunOptions): Promise<ApplyJobResult>;
 	run(job: CompareJob, options?: RunOptions): Promise<CompareJobResult>;
-	run(job: JoinJob, options?: RunOptions): Promise<void>;
+	run(job: JoinJob | PackJob | UnpackJob, options?: RunOptions): Promise<void>;
 
 	/** Rejects as the job does; soon after `signal` is aborted with its reason; with RESOURCE_EXHAUSTED when too many wait. A job's descriptors are closed in any case. */
 	async run(job: DiffJob, {signal, progress}: RunOptions = {}): Promise<unknown> {
@@ -101,7 +103,7 @@ export class WorkerPool implements AsyncDisposable {
 
 // The worker closes them where it gets the job.
 function discard(job: DiffJob): void {
-	const fd = job.kind === 'apply' ? job.input : job.kind === 'compare' ? job.output : undefined;
+	const fd = job.kind === 'apply' || job.kind === 'unpack' ? job.input : job.kind === 'compare' || job.kind === 'pack' ? job.output : undefined;
 	if (typeof fd === 'number') {
 		closeSync(fd);
 	}

@@ -1,10 +1,12 @@
 import {platformOf} from '../../api/convert/platform.ts';
+import {ContainerPath} from '../../api/gen/types/transfer/container.ts';
 import {ImageStore, type UnpackConfiguration} from '../../api/gen/types/transfer/imagestore.ts';
 import {ImageExportStream, ImageImportStream} from '../../api/gen/types/transfer/importexport.ts';
 import {OCIRegistry} from '../../api/gen/types/transfer/registry.ts';
+import {ReadStream, WriteStream} from '../../api/gen/types/transfer/streaming.ts';
 import type {Any} from '../../contracts/oci/any.ts';
 import type {Stream} from '../../contracts/stream/stream.ts';
-import type {ExportEnd, ImportEnd, RegistryEnd, StoreEnd, TransferEnd, UnpackTarget} from '../../contracts/transfer/transfer.ts';
+import type {ContainerEnd, ExportEnd, ImportEnd, RegistryEnd, StoreEnd, TransferEnd, UnpackTarget} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {ByteSender, decode, receiveBytes} from './byte-streams.ts';
 import {credentialsOver} from './credentials.ts';
@@ -34,6 +36,12 @@ export async function openEnd(any: Any, what: string, {open, hold, signal}: Open
 			return importEnd(decoded(ImageImportStream), open, signal);
 		case 'containerd.types.transfer.ImageExportStream':
 			return exportEnd(decoded(ImageExportStream), {open, hold, signal});
+		case 'containerd.types.transfer.ContainerPath':
+			return containerEnd(decoded(ContainerPath));
+		case 'containerd.types.transfer.ReadStream':
+			return importEnd({...decoded(ReadStream), forceCompress: false}, open, signal);
+		case 'containerd.types.transfer.WriteStream':
+			return exportEnd(ImageExportStream.fromPartial(decoded(WriteStream)), {open, hold, signal});
 		default:
 			throw new KeelsonError('UNIMPLEMENTED', `transfer ${what} of type ${JSON.stringify(any.typeUrl.slice(0, 200))}`);
 	}
@@ -51,6 +59,10 @@ function unpackTarget({platform, snapshotter}: UnpackConfiguration): UnpackTarge
 		...(platform === undefined ? {} : {platform: platformOf(platform)}),
 		...(snapshotter === '' ? {} : {snapshotter}),
 	};
+}
+
+function containerEnd({containerId, path, noWalk, preserveOwnership}: ContainerPath): ContainerEnd {
+	return {kind: 'container', containerId, path, noWalk, keepsOwners: preserveOwnership};
 }
 
 async function registryEnd({reference, resolver}: OCIRegistry, open: OpenStream): Promise<RegistryEnd> {

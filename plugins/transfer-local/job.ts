@@ -1,7 +1,9 @@
+import type {TreeCopy} from '../../contracts/copy/copy.ts';
 import type {Differ} from '../../contracts/diff/diff.ts';
 import type {Registry} from '../../contracts/fetch/fetch.ts';
 import type {Metadata, Scope} from '../../contracts/metadata/metadata.ts';
 import type {Platform} from '../../contracts/oci/platform.ts';
+import type {TaskManager} from '../../contracts/task/task.ts';
 import type {TransferProgress, TransferRequest} from '../../contracts/transfer/transfer.ts';
 import type {Downloads} from './downloads.ts';
 import type {KeyedMutex} from './keyed-mutex.ts';
@@ -10,6 +12,10 @@ export interface Services {
 	readonly registry: Registry;
 	readonly metadata: Metadata;
 	readonly differs: ReadonlyMap<string, Differ>;
+	/** For files of containers; without it there are no such transfers. */
+	readonly copy: TreeCopy | undefined;
+	/** Knows which containers run. */
+	readonly tasks: Pick<TaskManager, 'tasks'> | undefined;
 }
 
 export interface Settings {

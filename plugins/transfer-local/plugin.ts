@@ -1,12 +1,14 @@
-/** Images from registries and archives into the store, and back: the room where fetch, content, diff and snapshots meet. */
+/** Images from registries and archives into the store, and back, and files of containers: the room where fetch, content, diff and snapshots meet. */
 
 import {z} from 'zod';
+import {TreeCopy} from '../../contracts/copy/copy.ts';
 import {Differ} from '../../contracts/diff/diff.ts';
 import {Registry} from '../../contracts/fetch/fetch.ts';
 import {Metadata} from '../../contracts/metadata/metadata.ts';
 import {parsePlatform} from '../../contracts/oci/platform.ts';
+import {TaskManager} from '../../contracts/task/task.ts';
 import {Transfer} from '../../contracts/transfer/transfer.ts';
-import {all, definePlugin, one} from '../../kernel/index.ts';
+import {all, definePlugin, maybe, one} from '../../kernel/index.ts';
 import {LocalTransfer} from './transfer.ts';
 
 const config = z.strictObject({
@@ -25,7 +27,7 @@ const config = z.strictObject({
 export const plugin = definePlugin({
 	id: 'io.containerd.transfer.v1.local',
 	provides: Transfer,
-	requires: {registry: one(Registry), metadata: one(Metadata), differs: all(Differ)},
+	requires: {registry: one(Registry), metadata: one(Metadata), differs: all(Differ), copy: maybe(TreeCopy), tasks: maybe(TaskManager)},
 	config,
 
 	init: ({config: table, services}) => new LocalTransfer(services, {

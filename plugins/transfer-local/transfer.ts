@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto';
 import type {ImageInfo, LeaseStore, Scope} from '../../contracts/metadata/metadata.ts';
 import type {ExportEnd, ImportEnd, Transfer, TransferRequest} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError, isKeelsonError, type ErrorCode} from '../../kernel/errors.ts';
+import {copyFrom, copyInto} from './container-files.ts';
 import {Downloads} from './downloads.ts';
 import {exportImages} from './export.ts';
 import {importArchive} from './import.ts';
@@ -56,6 +57,12 @@ export class LocalTransfer implements Transfer {
 		if (source.kind === 'import' && destination.kind === 'export') {
 			return echo(source, destination, request.signal);
 		}
+		if (source.kind === 'import' && destination.kind === 'container') {
+			return copyInto(this.#job(request), source, destination);
+		}
+		if (source.kind === 'container' && destination.kind === 'export') {
+			return copyFrom(this.#job(request), source, destination);
+		}
 		throw new KeelsonError('UNIMPLEMENTED', `cannot transfer from ${source.kind} to ${destination.kind}`);
 	}
 
@@ -80,11 +87,11 @@ export class LocalTransfer implements Transfer {
 		}
 	}
 
-	#job(request: TransferRequest, lease: string): Job {
+	#job(request: TransferRequest, lease?: string): Job {
 		return {
 			...this.#services,
 			request,
-			scope: this.#services.metadata.scope({namespace: request.namespace, lease}),
+			scope: this.#services.metadata.scope({namespace: request.namespace, ...(lease === undefined ? {} : {lease})}),
 			settings: this.#settings,
 			locks: this.#locks,
 			downloads: this.#downloads,

@@ -40,7 +40,7 @@ export async function createHouse(): Promise<TransferHouse> {
 		},
 	});
 	const log = new LineLogger({level: 'warn', format: 'text', write: line => lines.push(line)});
-	making.use(await boot({loaded: {plugins: [content, events, overlay, diff, fetchOci, ...metadata, transferLocal, probe], failures: []}, config, log}));
+	making.use(await boot({loaded: {plugins: [content, events, overlay, ...diff, fetchOci, ...metadata, transferLocal, probe], failures: []}, config, log}));
 	if (found === undefined) {
 		throw new Error(lines.join('\n'));
 	}
