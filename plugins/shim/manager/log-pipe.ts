@@ -33,7 +33,7 @@ export class LogPipe implements Disposable {
 		socket.setEncoding('utf8').on('error', () => undefined).on('data', (text: string) => {
 			const lines = `${rest}${text}`.split('\n');
 			rest = (lines.pop() ?? '').slice(-lineBytesMax);
-			lines.filter(line => line !== '').forEach(line => log.debug(line));
+			lines.filter(line => line !== '').forEach(line => log[levelOf(line)](line));
 		});
 		return new LogPipe(socket);
 	}
@@ -42,3 +42,11 @@ export class LogPipe implements Disposable {
 		this.#socket.destroy();
 	}
 }
+
+/** As the line itself says, in logrus' form; what a shim prints without a level is worth reading. */
+function levelOf(line: string): 'debug' | 'info' | 'warn' | 'error' {
+	const level = /(?:^|\s)level=(?<level>[a-z]+)/.exec(line)?.groups?.['level'] ?? 'info';
+	return levels.get(level) ?? 'info';
+}
+
+const levels: ReadonlyMap<string, 'debug' | 'warn' | 'error'> = new Map([['trace', 'debug'], ['debug', 'debug'], ['warning', 'warn'], ['error', 'error'], ['fatal', 'error'], ['panic', 'error']] as const);

@@ -1,5 +1,6 @@
 import type {Metadata} from '../../../contracts/metadata/metadata.ts';
 import type {Any} from '../../../contracts/oci/any.ts';
+import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
 import type {CreateTask, ExecProcess, ProcessExit, ProcessInfo, ProcessKey, TaskMetric, Tasks} from '../../../contracts/task/task.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import {compileFilters} from '../../../lib/filters/filters.ts';
@@ -109,6 +110,7 @@ export class NamespaceTasks implements Tasks {
 	}
 
 	async exec({containerId, execId, terminal, stdin, stdout, stderr, spec}: ExecProcess, signal?: AbortSignal): Promise<void> {
+		parseIdentifier(execId, 'exec id');
 		let attempts = 0;
 		await this.#ask(containerId, signal, async (client, options) => {
 			attempts++;
