@@ -51,7 +51,8 @@ export async function* subscribe(services: Pick<Services, 'events'>, {filters = 
 
 function fieldsOf(type: string, body: Uint8Array): Readonly<Record<string, unknown>> | undefined {
 	const name = type.slice(type.lastIndexOf('.') + 1);
-	if (!type.endsWith(`containerd.events.${name}`) || !Object.hasOwn(codecs, name)) {
+	// Those of images are of the package of their service.
+	if (!/(?:^|\/)containerd\.(?:events|services\.images\.v1)\.[^.]+$/.test(type) || !Object.hasOwn(codecs, name)) {
 		return undefined;
 	}
 	try {

@@ -4,6 +4,8 @@ import type {CallOptions} from '../channel.ts';
 import type {Services} from '../services.ts';
 import {mergedEnvironment} from '../spec/container-spec.ts';
 import {PROCESS_TYPE, jsonAny, recordOf, taskOf, type ContainerRecord, type TaskRecord} from './container-record.ts';
+import {readFiles, writeFiles, type FilesOptions, type ReadFilesOptions} from './files.ts';
+import {logs, type LogsOptions} from './logs.ts';
 import {Process, type Exit} from './process.ts';
 import {signalNumber} from './signal.ts';
 import {Stdio, type StdioChoice} from './stdio.ts';
@@ -135,6 +137,21 @@ export class Container {
 		if (snapshotKey !== '') {
 			await ignoring('NOT_FOUND', this.#services.snapshots.remove({snapshotter, key: snapshotKey}, options));
 		}
+	}
+
+	/** The lines that it has printed into the file that it was started with (`stdio: {log: ...}`): see `logs` in logs.ts. */
+	logs(options: LogsOptions = {}): AsyncGenerator<string, void, undefined> {
+		return logs(this.#services, this.id, options);
+	}
+
+	/** Hands on what is at a path of it, as a tar: see `readFiles` in files.ts. Also while it runs. */
+	async readFiles(path: string, write: (chunk: Uint8Array) => Promise<void>, options: ReadFilesOptions = {}): Promise<void> {
+		await readFiles(this.#services, {containerId: this.id, path}, write, options);
+	}
+
+	/** Puts the files of a tar into a directory of it: see `writeFiles` in files.ts. Also while it runs. */
+	async writeFiles(path: string, tar: AsyncIterable<Uint8Array>, options: FilesOptions = {}): Promise<void> {
+		await writeFiles(this.#services, {containerId: this.id, path}, tar, options);
 	}
 
 	async #killAll(options: CallOptions): Promise<Exit> {

@@ -3,6 +3,7 @@ import {dateOf} from '../../api/convert/timestamp.ts';
 import type {CallOptions} from '../channel.ts';
 import type {Services} from '../services.ts';
 import type {Container} from './container.ts';
+import {outputLines, type OutputLine} from './output-lines.ts';
 import {signalNumber} from './signal.ts';
 import type {Stdio} from './stdio.ts';
 
@@ -53,6 +54,11 @@ export class Process implements AsyncDisposable {
 	/** Undefined unless it was started with pipes and without a terminal. */
 	get stderr(): Readable | undefined {
 		return this.#stdio.stderr;
+	}
+
+	/** What it prints, line by line, instead of `stdout` and `stderr`. Ends when the process has; leaving it early closes both. */
+	lines(): AsyncGenerator<OutputLine, void, undefined> {
+		return outputLines(this.#stdio);
 	}
 
 	/** Resolves when it has ended, also when asked again; its output may still have something to read. */

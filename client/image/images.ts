@@ -11,7 +11,9 @@ import type {Services} from '../services.ts';
 import {exportArchive, importArchive, type ExportOptions, type ImportOptions} from './archive.ts';
 import {parseImageConfig, type ImageConfig} from './image-config.ts';
 import {findManifest, type Manifest} from './manifest.ts';
+import type {TransferProgress} from './progress-stream.ts';
 import {pull, type PullOptions} from './pull.ts';
+import {told} from './pulling.ts';
 
 /** A name in the image store, and what it stands for. */
 export interface Image {
@@ -50,6 +52,11 @@ export class Images {
 	async pull(reference: string, options: PullOptions = {}): Promise<Image> {
 		await pull(this.#services, reference, options);
 		return this.get(reference, options);
+	}
+
+	/** The same as an iteration that tells how it goes, and returns the image. Leaving it ends the pull. */
+	pulling(reference: string, options: Omit<PullOptions, 'onProgress'> = {}): AsyncGenerator<TransferProgress, Image, undefined> {
+		return told(async (onProgress, own) => this.pull(reference, {...options, onProgress, signal: options.signal === undefined ? own : AbortSignal.any([own, options.signal])}));
 	}
 
 	/**
