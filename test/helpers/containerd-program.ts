@@ -19,10 +19,12 @@ export interface ContainerdOptions {
 	readonly shim?: 'keelson';
 	/** With its sandbox controllers. */
 	readonly isPodServer?: boolean;
+	/** TOML after all else, of the second format. */
+	readonly config?: string;
 }
 
 /** The peer: a real containerd of this release with root, state and socket of its own; with its own shim, or with ours, found on its PATH by the runtime's name. */
-export function containerd(release: Release, {shim, isPodServer = false}: ContainerdOptions = {}): Program {
+export function containerd(release: Release, {shim, isPodServer = false, config: more = ''}: ContainerdOptions = {}): Program {
 	return {
 		name: shim === undefined ? `containerd ${release}` : `containerd ${release} with keelson's shim`,
 		kind: 'containerd',
@@ -37,6 +39,7 @@ export function containerd(release: Release, {shim, isPodServer = false}: Contai
 				`address = ${JSON.stringify(address)}`,
 				'[plugins."io.containerd.internal.v1.opt"]',
 				`path = ${JSON.stringify(path.join(directory, 'opt'))}`,
+				more,
 				'',
 			].join('\n'));
 			const folder = programsOf(release);

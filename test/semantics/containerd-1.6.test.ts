@@ -1,0 +1,4 @@
+import {containerd} from '../helpers/containerd-program.ts';
+import {semanticsSuite} from './semantics-suite.ts';
+
+semanticsSuite(containerd('1.6', {config: '[plugins."io.containerd.internal.v1.restart"]\ninterval = "500ms"'}), '1.6');

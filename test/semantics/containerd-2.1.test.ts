@@ -1,0 +1,4 @@
+import {containerd} from '../helpers/containerd-program.ts';
+import {semanticsSuite} from './semantics-suite.ts';
+
+semanticsSuite(containerd('2.1', {config: '[plugins."io.containerd.monitor.container.v1.restart"]\ninterval = "500ms"'}), '2.1');

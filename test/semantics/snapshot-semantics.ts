@@ -1,0 +1,82 @@
+import {lstat} from 'node:fs/promises';
+import type {Client} from '../../client/index.ts';
+import type {Fact} from './semantics-suite.ts';
+
+const snapshotter = 'overlayfs';
+
+/** File trees. */
+export function snapshotSemantics(fact: Fact): void {
+	fact('trap 10: prepare that finds its key, or its target, answers ALREADY_EXISTS and leases it all the same', async (t, room) => {
+		using client = room.fresh();
+		const {snapshots, leases} = client.services;
+		const ref = 'containerd.io/snapshot.ref';
+		for (const id of ['maker', 'keeps-key', 'keeps-target']) {
+			await leases.create({id});
+		}
+		await snapshots.prepare({snapshotter, key: 'k'}, {lease: 'maker'});
+		await t.throwsAsync(snapshots.prepare({snapshotter, key: 'k'}, {lease: 'keeps-key'}), {code: 'ALREADY_EXISTS'});
+		await snapshots.prepare({snapshotter, key: 'extract', labels: {[ref]: 'chain'}}, {lease: 'maker'});
+		await snapshots.commit({snapshotter, key: 'extract', name: 'chain', labels: {[ref]: 'chain'}}, {lease: 'maker'});
+		await t.throwsAsync(snapshots.prepare({snapshotter, key: 'other', labels: {[ref]: 'chain'}}, {lease: 'keeps-target'}), {code: 'ALREADY_EXISTS'});
+		await leases.delete({id: 'maker', sync: true});
+		t.deepEqual(await namesOf(client), ['chain', 'k']);
+		await leases.delete({id: 'keeps-key', sync: true});
+		t.deepEqual(await namesOf(client), ['chain']);
+		await leases.delete({id: 'keeps-target', sync: true});
+		t.deepEqual(await namesOf(client), []);
+	}, {since: '2.1'});
+
+	fact('overlay without parents, and a view with one, is a bind mount; otherwise it is an overlay', async (t, room) => {
+		using client = room.fresh();
+		const {snapshots} = client.services;
+		const [first] = (await snapshots.prepare({snapshotter, key: 'a'})).mounts;
+		t.is(first?.type, 'bind');
+		t.true(first?.options.includes('rw'));
+		await snapshots.commit({snapshotter, key: 'a', name: 'one'});
+		const [view] = (await snapshots.view({snapshotter, key: 'v', parent: 'one'})).mounts;
+		t.is(view?.type, 'bind');
+		t.true(view?.options.includes('ro'));
+		const [second] = (await snapshots.prepare({snapshotter, key: 'b', parent: 'one'})).mounts;
+		t.is(second?.type, 'overlay');
+		await snapshots.commit({snapshotter, key: 'b', name: 'two'});
+		const [both] = (await snapshots.view({snapshotter, key: 'w', parent: 'two'})).mounts;
+		t.is(both?.type, 'overlay');
+		t.false(both?.options.some(option => option.startsWith('upperdir=')));
+	});
+
+	fact('overlay says what it can; with mapping labels the upper directory belongs to the mapped root', async (t, room) => {
+		using client = room.fresh();
+		const {plugins} = await client.services.introspection.plugins({filters: ['type==io.containerd.snapshotter.v1,id==overlayfs']});
+		t.true(plugins[0]?.capabilities.includes('rebase') === (room.daemon.kind === 'keelson'), 'containerd has it since 2.2');
+		// Those whose kernel maps overlays say both; the other says what it does itself.
+		t.true(plugins[0]?.capabilities.some(one => one === 'remap-ids' || one === 'only-remap-ids'), plugins[0]?.capabilities.join(' '));
+		const labels = {'containerd.io/snapshot/uidmapping': '0:100000:65536', 'containerd.io/snapshot/gidmapping': '0:200000:65536'};
+		const [mount] = (await client.services.snapshots.prepare({snapshotter, key: 'mapped', labels})).mounts;
+		const {uid, gid} = await lstat(mount?.source ?? '');
+		t.deepEqual({uid, gid}, {uid: 100_000, gid: 200_000});
+		t.true(mount?.options.some(option => option.startsWith('uidmap=')));
+	}, {since: '2.1'});
+
+	fact('a snapshot that is looked at is as it was made: kind, parent, labels, usage', async (t, room) => {
+		using client = room.fresh();
+		const {snapshots} = client.services;
+		const labels = {'containerd.io/snapshot.ref': 'one', 'containerd.io/snapshot/cri.layer-digest': 'x', mine: 'y'};
+		await snapshots.prepare({snapshotter, key: 'a', labels});
+		t.deepEqual((await snapshots.stat({snapshotter, key: 'a'})).info?.labels, labels);
+		await snapshots.commit({snapshotter, key: 'a', name: 'one', labels: {kept: '1'}});
+		t.deepEqual((await snapshots.stat({snapshotter, key: 'one'})).info?.labels, {kept: '1'});
+		// containerd's overlay has nothing to clean up.
+		if (room.daemon.kind === 'keelson') {
+			await snapshots.cleanup({snapshotter});
+		}
+		t.true((await snapshots.usage({snapshotter, key: 'one'})).inodes >= 1n);
+	});
+}
+
+async function namesOf(client: Client): Promise<string[]> {
+	const names: string[] = [];
+	for await (const {info} of client.services.snapshots.list({snapshotter})) {
+		names.push(...info.map(({name}) => name));
+	}
+	return names.toSorted();
+}
