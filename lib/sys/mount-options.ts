@@ -32,17 +32,20 @@ export interface MountRequest {
 	readonly flags: number;
 	/** One of shared, private, slave, unbindable, maybe with REC; 0 leaves it as the kernel made it. */
 	readonly propagation: number;
+	/** Whether the source is a file that is to be made a block device first. */
+	readonly isLoop: boolean;
 	/** What is left, for the file system's own parser, in order. */
 	readonly data: readonly string[];
 }
 
 /**
  * Reads options as fstab(5) has them, the later winning over the earlier.
- * Rejects with UNIMPLEMENTED for `loop`, `uidmap=` and `gidmap=`, which need more than one mount(2).
+ * Rejects with UNIMPLEMENTED for `uidmap=` and `gidmap=`, which need more than one mount(2).
  */
 export function parseMountOptions(options: readonly string[]): MountRequest {
 	let flags = 0;
 	let propagation = 0;
+	let isLoop = false;
 	const data: string[] = [];
 	for (const option of options) {
 		const set = setting.get(option);
@@ -54,13 +57,15 @@ export function parseMountOptions(options: readonly string[]): MountRequest {
 			flags &= ~clear;
 		} else if (spread !== undefined) {
 			propagation = spread;
-		} else if (option === 'loop' || option.startsWith('uidmap=') || option.startsWith('gidmap=')) {
+		} else if (option === 'loop') {
+			isLoop = true;
+		} else if (option.startsWith('uidmap=') || option.startsWith('gidmap=')) {
 			throw new KeelsonError('UNIMPLEMENTED', `mount option ${JSON.stringify(option)} is not supported`);
 		} else if (option !== 'defaults' && option !== '') {
 			data.push(option);
 		}
 	}
-	return {flags, propagation, data};
+	return {flags, propagation, isLoop, data};
 }
 
 const setting: ReadonlyMap<string, number> = new Map([

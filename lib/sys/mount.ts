@@ -1,6 +1,7 @@
 import {constants, readlinkSync} from 'node:fs';
 import {Descriptor, O_PATH, openAt, RESOLVE} from './at.ts';
 import {AT_FDCWD, bindings, cString, inPool, lastError, systemError} from './libc.ts';
+import {attachLoop} from './loop-device.ts';
 import {MS, parseMountOptions} from './mount-options.ts';
 import {isTooLongForPage, mountLongOverlay} from './overlay-mount.ts';
 
@@ -26,7 +27,7 @@ export function unmount(path: string, flags = 0): void {
 /**
  * Performs one mount below `directory`: the mount itself, then the remount that makes a bind read-only (or nosuid, ...), then its
  * propagation. After a failure of a later step the earlier ones are taken back. The calls run on a thread of the pool.
- * Rejects with UNIMPLEMENTED for options that need a loop device or an id map.
+ * With the option `loop` the source is a file, whose loop device goes with the mount. Rejects with UNIMPLEMENTED for options that need an id map.
  */
 export async function performMount(description: MountDescription, directory: string): Promise<void> {
 	await performAt(description, resolveTarget(directory, description.target ?? ''));
@@ -92,7 +93,12 @@ function planPropagation(propagation: number, target: string): readonly MountCal
 }
 
 async function performAt(description: MountDescription, path: string): Promise<void> {
-	const {flags, propagation, data} = parseMountOptions(description.options);
+	const {flags, propagation, isLoop, data} = parseMountOptions(description.options);
+	if (isLoop) {
+		using device = await attachLoop(description.source, {isReadOnly: (flags & MS.RDONLY) !== 0});
+		await performCalls(planMount({...description, source: device.path}, path));
+		return;
+	}
 	if (description.type !== 'overlay' || !isTooLongForPage(data)) {
 		await performCalls(planMount(description, path));
 		return;
