@@ -1,6 +1,6 @@
 import type {Snapshotter} from '../../../contracts/snapshot/snapshot.ts';
 import {KeelsonError, isKeelsonError} from '../../../kernel/errors.ts';
-import {KeyedLock} from '../keyed-lock.ts';
+import {KeyedLock} from '../../../lib/lock/keyed-lock.ts';
 import type {Ledger} from '../ledger.ts';
 import {RemovalGuard} from '../removal-guard.ts';
 import {finishCommits} from './pending-commits.ts';
