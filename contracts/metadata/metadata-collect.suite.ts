@@ -1,4 +1,5 @@
 import type {TestFn} from 'ava';
+import type {CollectibleItem, CollectibleResource} from './collectible.ts';
 import {containerOf, descriptorOf, digestOf, hasContent, put, snapshotterOf, storiesOf} from './metadata-story.suite.ts';
 import type {MetadataSubject} from './metadata.suite.ts';
 
@@ -168,4 +169,68 @@ export function collectSuite(test: TestFn, subject: MetadataSubject): void {
 		t.is(results.reduce((sum, {removedContent}) => sum + removedContent, 0) > 0, true);
 		await t.throwsAsync(metadata.collect(AbortSignal.abort(new Error('enough'))), {message: 'enough'});
 	});
+
+	story('what others keep is collected too, unless a lease, a back reference, a reference or a label of its own keeps it', async (t, metadata) => {
+		const scope = metadata.scope({namespace: 'n'});
+		const room = new Room();
+		room.keep('stray');
+		room.keep('of-a-lease', {lease: 'l'});
+		room.keep('of-no-lease', {lease: 'gone'});
+		room.keep('of-a-container', {labels: {'containerd.io/gc.bref.container': 'c'}});
+		room.keep('of-an-image', {labels: {'containerd.io/gc.bref.image.x': 'i'}});
+		room.keep('referred');
+		room.keep('root', {labels: {'containerd.io/gc.root': 'yes'}});
+		room.keep('lasting', {labels: {'containerd.io/gc.expire': future}});
+		room.keep('over', {labels: {'containerd.io/gc.expire': past}});
+		await scope.leases.create({id: 'l', labels: {'containerd.io/gc.flat': future}});
+		await scope.containers.create(containerOf('c', {labels: {'containerd.io/gc.ref.mount.0': 'referred'}}));
+		await scope.images.create({name: 'i', labels: {}, target: descriptorOf('x')});
+		using registration = metadata.register(room);
+		await metadata.collect();
+		t.deepEqual(room.names(), ['lasting', 'of-a-container', 'of-a-lease', 'of-an-image', 'referred', 'root']);
+		await scope.images.delete('i');
+		await scope.containers.delete('c');
+		await scope.leases.delete('l', {sync: true});
+		t.deepEqual(room.names(), ['lasting', 'root'], 'a synchronous deletion is answered when it is gone');
+		registration[Symbol.dispose]();
+		room.keep('stray');
+		await metadata.collect();
+		t.deepEqual(room.names(), ['lasting', 'root', 'stray']);
+	});
+
+	story('what others keep stays when it is referred to while a collection runs', async (t, metadata) => {
+		const {containers} = metadata.scope({namespace: 'n'});
+		const room = new Room();
+		room.keep('mine', {labels: {'containerd.io/gc.bref.container': 'c'}});
+		using _registration = metadata.register(room);
+		const collection = metadata.collect();
+		room.keep('new');
+		await containers.create(containerOf('c'));
+		await collection;
+		t.deepEqual(room.names(), ['mine', 'new']);
+	});
+}
+
+/** Keeps names. */
+class Room implements CollectibleResource {
+	readonly kind = 'mount';
+	readonly #items = new Map<string, CollectibleItem>();
+	readonly #condemned = new Set<string>();
+
+	keep(id: string, {labels = {}, lease}: Partial<Pick<CollectibleItem, 'labels' | 'lease'>> = {}): void {
+		this.#items.set(id, {namespace: 'n', id, labels, lease, condemn: () => this.#condemned.add(id)});
+	}
+
+	names(): readonly string[] {
+		return [...this.#items.keys()].toSorted();
+	}
+
+	list(): readonly CollectibleItem[] {
+		return [...this.#items.values()];
+	}
+
+	async sweep(): Promise<void> {
+		this.#condemned.forEach(id => this.#items.delete(id));
+		this.#condemned.clear();
+	}
 }

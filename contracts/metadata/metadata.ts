@@ -15,6 +15,9 @@ import type {Any} from '../oci/any.ts';
 import type {Descriptor} from '../oci/descriptor.ts';
 import type {Labels} from '../oci/labels.ts';
 import type {Snapshotter} from '../snapshot/snapshot.ts';
+import type {CollectibleResource} from './collectible.ts';
+
+export type {CollectibleItem, CollectibleResource} from './collectible.ts';
 
 export interface NamespaceInfo {
 	readonly name: string;
@@ -186,6 +189,8 @@ export interface Metadata {
 	scope(options: ScopeOptions): Scope;
 	/** Collects now. One that runs already is joined by a second that starts after it. */
 	collect(signal?: AbortSignal): Promise<CollectResult>;
+	/** Collects `resource` as well, until disposed. One of each kind. */
+	register(resource: CollectibleResource): Disposable;
 	/** Tells `listener` of every change until disposed: whoever schedules collections goes by it. */
 	watch(listener: ChangeListener): Disposable;
 }

@@ -1,5 +1,6 @@
 import type {ContentStore} from '../../contracts/content/content.ts';
 import type {EventBus} from '../../contracts/event/event.ts';
+import type {CollectibleResource} from '../../contracts/metadata/collectible.ts';
 import type {ChangeListener, CollectResult, Metadata, NamespaceStore, Scope, ScopeOptions} from '../../contracts/metadata/metadata.ts';
 import {parseIdentifier} from '../../contracts/oci/identifier.ts';
 import type {Snapshotter} from '../../contracts/snapshot/snapshot.ts';
@@ -66,6 +67,10 @@ export class SqliteMetadata implements Metadata, AsyncDisposable {
 
 	async collect(signal?: AbortSignal): Promise<CollectResult> {
 		return this.#collector.collect(signal);
+	}
+
+	register(resource: CollectibleResource): Disposable {
+		return this.#collector.register(resource);
 	}
 
 	watch(listener: ChangeListener): Disposable {

@@ -56,6 +56,7 @@ async function house(): Promise<Metadata & AsyncDisposable> {
 		snapshotters: found.snapshotters,
 		scope: options => found.scope(options),
 		collect: async signal => found.collect(signal),
+		register: resource => found.register(resource),
 		watch: listener => found.watch(listener),
 		async [Symbol.asyncDispose]() {
 			await running[Symbol.asyncDispose]();

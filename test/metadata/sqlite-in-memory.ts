@@ -67,6 +67,7 @@ export function sqliteInMemory(options: HouseOptions = {}): House {
 		snapshotters: metadata.snapshotters,
 		scope: scope => metadata.scope(scope),
 		collect: async signal => metadata.collect(signal),
+		register: resource => metadata.register(resource),
 		watch: listener => metadata.watch(listener),
 		async [Symbol.asyncDispose]() {
 			await metadata[Symbol.asyncDispose]();

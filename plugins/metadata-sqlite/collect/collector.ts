@@ -1,3 +1,4 @@
+import type {CollectibleResource} from '../../../contracts/metadata/collectible.ts';
 import type {CollectResult} from '../../../contracts/metadata/metadata.ts';
 import type {Logger} from '../../../kernel/log.ts';
 import type {ContentDepot} from '../content/content-depot.ts';
@@ -23,6 +24,7 @@ export interface CollectorParts {
 /** Rows first, in turns that leave room for others; then what the rows stood for. One at a time. */
 export class Collector implements AsyncDisposable {
 	readonly #parts: CollectorParts;
+	readonly #resources = new Set<CollectibleResource>();
 	#running: Promise<CollectResult> | undefined;
 	#next: Promise<CollectResult> | undefined;
 	// The first one looks through the stores themselves, for what a daemon that was killed left behind.
@@ -30,6 +32,12 @@ export class Collector implements AsyncDisposable {
 
 	constructor(parts: CollectorParts) {
 		this.#parts = parts;
+	}
+
+	/** Collects it too, until disposed. */
+	register(resource: CollectibleResource): Disposable {
+		this.#resources.add(resource);
+		return {[Symbol.dispose]: () => this.#resources.delete(resource)};
 	}
 
 	/** Resolves after a collection that began after this call. `signal` ends the wait, not the collection. */
@@ -68,8 +76,15 @@ export class Collector implements AsyncDisposable {
 		ledger.collecting();
 		const pace = new Pace(signal, turnMs);
 		const {removed, nextExpiry} = await this.#sweepRows(pace);
-		await this.#sweepStores(removed, pace);
-		const durationMs = performance.now() - begun;
+		// What others take away keeps nobody here from working: it does not count for the rest until the next collection.
+		const others = this.#sweepResources();
+		let durationMs: number;
+		try {
+			await this.#sweepStores(removed, pace);
+			durationMs = performance.now() - begun;
+		} finally {
+			await others;
+		}
 		const counts = {removedContent: removed.contentRows, removedSnapshots: removed.snapshots.length, removedIngests: removed.ingestRows, removedLeases: removed.leases};
 		log.debug('garbage collected', {d: `${durationMs.toFixed(1)}ms`, ...counts, database: ledger.database.path});
 		return {...counts, durationMs, ...(nextExpiry === undefined ? {} : {nextExpiry: new Date(nextExpiry)})};
@@ -78,7 +93,7 @@ export class Collector implements AsyncDisposable {
 	async #sweepRows(pace: Pace): Promise<{removed: Removed; nextExpiry: number | undefined}> {
 		const {ledger} = this.#parts;
 		using _watch = ledger.barrier.watch();
-		const scanned = await scan(ledger.database, Date.now(), pace);
+		const scanned = await scan(ledger.database, [...this.#resources], pace);
 		return {removed: await sweepRows(ledger, scanned, pace), nextExpiry: scanned.nextExpiry};
 	}
 
@@ -102,6 +117,16 @@ export class Collector implements AsyncDisposable {
 			this.#mustLookEverywhere = true;
 			throw error;
 		}
+	}
+
+	// One that fails is asked again after the next collection, and keeps nothing from this one.
+	async #sweepResources(): Promise<void> {
+		const {log, signal} = this.#parts;
+		await Promise.all([...this.#resources].map(async resource => resource.sweep(signal).catch((error: unknown) => {
+			if (!signal.aborted) {
+				log.error('failed to collect what others keep', {kind: resource.kind, error});
+			}
+		})));
 	}
 
 	// One snapshotter that fails does not keep the others from being swept.

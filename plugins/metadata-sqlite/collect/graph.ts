@@ -39,6 +39,9 @@ export function outgoing(database: Database, node: Node): readonly Node[] {
 		case 'lease': {
 			return leased(database, namespace, key, isFlat);
 		}
+		case 'mount': {
+			return [];
+		}
 	}
 }
 

@@ -1,3 +1,4 @@
+import type {CollectibleItem, CollectibleResource} from '../../../contracts/metadata/collectible.ts';
 import type {Database} from '../../../lib/sqlite/database.ts';
 import type {Labels} from '../../../contracts/oci/labels.ts';
 import {decodeLabels} from '../labels.ts';
@@ -15,6 +16,8 @@ export interface Item {
 	readonly keepers: readonly Node[];
 	/** When what it is worth changes by itself, in milliseconds since 1970. */
 	readonly expiresAt?: number;
+	/** Of what has no row here: told when it goes. */
+	readonly condemn?: () => void;
 }
 
 interface LabelledRow {
@@ -29,7 +32,11 @@ const PAGE = 200;
  * Every row of every namespace, a page per step, so that whoever reads may let others work between two pages. A row that is written meanwhile
  * may be missed: the barrier has it.
  */
-export function* inventory(database: Database, now: number): Iterable<readonly Item[]> {
+export function* inventory(database: Database, resources: readonly CollectibleResource[], now: number): Iterable<readonly Item[]> {
+	// First: what is made from now on is not among them.
+	for (const {kind, list} of resources.map(resource => ({kind: resource.kind, list: resource.list()}))) {
+		yield list.map(item => collectibleItem(kind, item, now));
+	}
 	yield* pages(database, 'lease', 'id', row => leaseItem(row, now));
 	yield* pages(database, 'image', 'name', row => imageItem(row, now));
 	yield* pages(database, 'container', 'id', row => ({...itemOf('container', row), isCollectable: false, roots: [nodeOf('container', row.namespace, row.key)]}));
@@ -110,6 +117,19 @@ function labelledItem(kind: 'content' | 'snapshot', row: LabelledRow, now: numbe
 	const expiresAt = expiryOf(labels);
 	const lasts = expiresAt !== undefined && expiresAt > now;
 	return {...item, roots: isRoot(labels) || lasts ? [item.node] : [], ...(lasts ? {expiresAt} : {})};
+}
+
+function collectibleItem(kind: CollectibleResource['kind'], given: CollectibleItem, now: number): Item {
+	const {namespace, id, labels, lease} = given;
+	const node = nodeOf(kind, namespace, id);
+	const expiresAt = expiryOf(labels);
+	const lasts = expiresAt !== undefined && expiresAt > now;
+	return {
+		node, isCollectable: true, roots: isRoot(labels) || lasts ? [node] : [],
+		keepers: [...backReferencesOf(namespace, labels), ...(lease === undefined ? [] : [nodeOf('lease', namespace, lease)])],
+		condemn: () => given.condemn(),
+		...(lasts ? {expiresAt} : {}),
+	};
 }
 
 function itemOf(kind: 'content' | 'snapshot' | 'image' | 'container', row: LabelledRow): Item {

@@ -26,7 +26,7 @@ export function expiryOf(labels: Labels): number | undefined {
 	return Number.isNaN(time) ? undefined : time;
 }
 
-/** What the labelled thing keeps: `containerd.io/gc.ref.content`, `….content.0`, `….snapshot.overlayfs/0`, `….image`. */
+/** What the labelled thing keeps: `containerd.io/gc.ref.content`, `….content.0`, `….snapshot.overlayfs/0`, `….image`, `….mount`. */
 export function referencesOf(namespace: string, labels: Labels): readonly Node[] {
 	return targets(namespace, labels, `${PREFIX}ref.`);
 }
@@ -43,7 +43,8 @@ function targets(namespace: string, labels: Labels, prefix: string): readonly No
 			continue;
 		}
 		const [, kind, name] = /^([a-z]+)(?:[./]([^/]*))?/.exec(key.slice(prefix.length)) ?? [];
-		if (kind === 'content' || kind === 'image' || (kind === 'container' && prefix.endsWith('bref.'))) {
+		const isBack = prefix.endsWith('bref.');
+		if (kind === 'content' || kind === 'image' || (kind === 'container' && isBack) || (kind === 'mount' && !isBack)) {
 			nodes.push(nodeOf(kind, namespace, value));
 		} else if (kind === 'snapshot' && name !== undefined) {
 			nodes.push(nodeOf('snapshot', namespace, `${name}/${value}`));

@@ -25,7 +25,7 @@ export interface Removed {
  * Removes the rows of what is not reached. Right before each batch, what was touched or is pinned is followed too, in the same turn as the
  * transaction, so nothing comes between the decision and the deed.
  */
-export async function sweepRows(ledger: Ledger, {reach, candidates}: Scan, pace: Pace): Promise<Removed> {
+export async function sweepRows(ledger: Ledger, {reach, candidates, condemn}: Scan, pace: Pace): Promise<Removed> {
 	const removed: Removed = {content: [], snapshots: [], ingests: [], contentRows: 0, ingestRows: 0, leases: 0, images: 0};
 	for (let at = 0; at < candidates.length; at += BATCH) {
 		reach.again(ledger.barrier.take());
@@ -33,12 +33,16 @@ export async function sweepRows(ledger: Ledger, {reach, candidates}: Scan, pace:
 			// Few: what changed while the scan ran.
 		}
 		const batch = candidates.slice(at, at + BATCH).filter(node => !reach.has(node));
-		if (batch.length > 0) {
+		const rows = batch.filter(node => !condemn.has(node));
+		if (rows.length > 0) {
 			ledger.change(change => {
-				for (const node of batch) {
+				for (const node of rows) {
 					removeRow(change, node, removed);
 				}
 			});
+		}
+		for (const node of batch) {
+			condemn.get(node)?.();
 		}
 		await pace.breathe();
 	}
@@ -79,7 +83,8 @@ function removeRow(change: Change, node: Node, removed: Removed): void {
 			removed.leases += database.run('DELETE FROM lease WHERE namespace = ? AND id = ?', namespace, key);
 			return;
 		}
-		case 'container': {
+		case 'container':
+		case 'mount': {
 			return;
 		}
 	}
