@@ -5,10 +5,11 @@ import * as z from 'zod';
 import {Differ} from '../../contracts/diff/diff.ts';
 import {EventBus} from '../../contracts/event/event.ts';
 import {Metadata} from '../../contracts/metadata/metadata.ts';
+import {MountManager} from '../../contracts/mount-manager/mount-manager.ts';
 import {Network, NetworkNamespaces} from '../../contracts/network/network.ts';
 import {SandboxController} from '../../contracts/sandbox/sandbox.ts';
 import {TaskManager} from '../../contracts/task/task.ts';
-import {all, definePlugin, one, type DaemonFacts} from '../../kernel/index.ts';
+import {all, definePlugin, maybe, one, type DaemonFacts} from '../../kernel/index.ts';
 import {deadlinesFrom} from './manager/deadlines.ts';
 import {ShimTaskManager} from './manager/manager.ts';
 import {findShimScript, writeLauncher} from './manager/own-launcher.ts';
@@ -39,6 +40,7 @@ const tasks = definePlugin({
 	provides: TaskManager,
 	requires: {
 		metadata: one(Metadata), events: one(EventBus), namespaces: one(NetworkNamespaces), networks: all(Network), differs: all(Differ), sandboxes: all(SandboxController),
+		mounts: maybe(MountManager),
 	},
 	config,
 	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, warm_spare: hasWarmSpare, shim, runtimes, runtime_root: runtimeRoot, stdio, stdio_buffer_bytes: stdioBufferBytes, differ}, services, root, state, daemon, lifetime, log}) {

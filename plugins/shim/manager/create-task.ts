@@ -16,7 +16,7 @@ import type {TaskWorld} from './task-world.ts';
 import {unpackCheckpoint} from './unpack-checkpoint.ts';
 
 /**
- * Makes a task: container record → bundle → network → shim → runtime. Resolves once init waits to be started. Whatever fails,
+ * Makes a task: container record → bundle → network → mounts → shim → runtime. Resolves once init waits to be started. Whatever fails,
  * everything that was made before it is unmade, newest first.
  */
 export async function createTask(world: TaskWorld, metadata: Metadata, namespace: string, request: CreateTask, signal: AbortSignal): Promise<Task> {
@@ -40,6 +40,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	}
 	const network = await attachNetwork(world, {container, spec, specBytes, bundle, half}, signal);
 	const logPipe = half.use(await LogPipe.open(bundle.path, world.log.with({namespace, container: containerId})));
+	const rootfs = await world.mounts.activate(bundle, request.rootfs, {half, signal});
 	const task = new Task(bundle, network);
 	failpoint('daemon.create.network');
 	const shim = container.sandbox === ''
@@ -55,7 +56,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 		await moveShim(world, shim, containerId, options);
 		const {terminal, stdin, stdout, stderr} = request;
 		const {pid} = await shim.pulse.guard(async () => shim.task.create({
-			id: containerId, bundle: bundle.path, terminal, stdin, stdout, stderr, rootfs: request.rootfs,
+			id: containerId, bundle: bundle.path, terminal, stdin, stdout, stderr, rootfs: [...rootfs],
 			// As in containerd: options may name the directory of an image to restore.
 			checkpoint: request.checkpoint === undefined ? runcOptions(options).criuImagePath : bundle.checkpointPath,
 			options,

@@ -2,6 +2,7 @@ import {Any as AnyMessage} from '../../../api/gen/google/protobuf/any.ts';
 import type {Differ} from '../../../contracts/diff/diff.ts';
 import type {EventBus} from '../../../contracts/event/event.ts';
 import type {Metadata} from '../../../contracts/metadata/metadata.ts';
+import type {MountManager} from '../../../contracts/mount-manager/mount-manager.ts';
 import type {Network, NetworkNamespaces} from '../../../contracts/network/network.ts';
 import type {Any} from '../../../contracts/oci/any.ts';
 import type {SandboxController} from '../../../contracts/sandbox/sandbox.ts';
@@ -16,6 +17,7 @@ import type {RunningShim} from './running-shim.ts';
 import {ShimPool} from './shim-pool.ts';
 import {ShimProgram, type ShimEnvironment} from './shim-program.ts';
 import {StartProtocols} from './start-protocols.ts';
+import {TaskMounts} from './task-mounts.ts';
 import {TaskNetworks} from './task-networks.ts';
 import {TaskRegistry} from './task-registry.ts';
 import {TaskWorld} from './task-world.ts';
@@ -27,6 +29,8 @@ export interface ShimTaskManagerOptions {
 	readonly events: EventBus;
 	readonly namespaces: NetworkNamespaces;
 	readonly networks: ReadonlyMap<string, Network>;
+	/** Undefined where none is loaded: mounts are then as runtimes can perform them, or a create fails. */
+	readonly mounts: MountManager | undefined;
 	readonly differ: Differ | undefined;
 	readonly place: BundlePlace;
 	readonly environment: Omit<ShimEnvironment, 'hasWarmSpare'>;
@@ -50,7 +54,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	/** Resolves when every task of an earlier daemon has been decided upon. */
 	#recovered: Promise<void> = Promise.resolve();
 
-	private constructor({metadata, events, namespaces, networks, differ, place, environment: given, search, sandboxes, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
+	private constructor({metadata, events, namespaces, networks, mounts, differ, place, environment: given, search, sandboxes, deadlines, containersPerShim, spareMs, hasWarmSpare, log}: ShimTaskManagerOptions) {
 		this.#metadata = metadata;
 		const {grpcAddress} = given;
 		const environment = {...given, hasWarmSpare};
@@ -62,6 +66,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 			registry: new TaskRegistry(),
 			pool: this.#pool,
 			networks: new TaskNetworks(namespaces, networks, log),
+			mounts: new TaskMounts(mounts, log),
 			program: binary => new ShimProgram(binary, environment, protocols),
 		});
 	}

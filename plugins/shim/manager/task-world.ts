@@ -15,6 +15,7 @@ import type {ShimPool} from './shim-pool.ts';
 import type {ShimProgram} from './shim-program.ts';
 import {Succession} from './succession.ts';
 import type {Task} from './task.ts';
+import type {TaskMounts} from './task-mounts.ts';
 import type {TaskNetworks} from './task-networks.ts';
 import type {TaskRegistry} from './task-registry.ts';
 
@@ -23,6 +24,7 @@ export interface TaskWorldParts {
 	readonly registry: TaskRegistry;
 	readonly pool: ShimPool;
 	readonly networks: TaskNetworks;
+	readonly mounts: TaskMounts;
 	readonly events: EventBus;
 	/** Unpacks checkpoints; undefined where none is loaded. */
 	readonly differ: Differ | undefined;
@@ -40,6 +42,7 @@ export class TaskWorld {
 	readonly registry: TaskRegistry;
 	readonly pool: ShimPool;
 	readonly networks: TaskNetworks;
+	readonly mounts: TaskMounts;
 	readonly differ: Differ | undefined;
 	readonly search: RuntimeSearch;
 	readonly sandboxes: ReadonlyMap<string, SandboxController>;
@@ -54,6 +57,7 @@ export class TaskWorld {
 		this.registry = parts.registry;
 		this.pool = parts.pool;
 		this.networks = parts.networks;
+		this.mounts = parts.mounts;
 		this.differ = parts.differ;
 		this.search = parts.search;
 		this.sandboxes = parts.sandboxes;
@@ -79,7 +83,7 @@ export class TaskWorld {
 		});
 	}
 
-	/** Takes away all that is left of a task when its shim has forgotten it: shim, network, bundle. */
+	/** Takes away all that is left of a task when its shim has forgotten it: shim, network, mounts, bundle. */
 	async forget(task: Task): Promise<void> {
 		if (task.shim !== undefined) {
 			await this.pool.release(task.shim, task.id);
@@ -87,6 +91,7 @@ export class TaskWorld {
 		task.logPipe?.[Symbol.dispose]();
 		// The bundle goes last: a daemon that is killed here finds by it what is still to be undone.
 		throwFirst(await Promise.allSettled([task.network === undefined ? undefined : this.networks.detach(task.network), task.bundle.clear()]));
+		await this.mounts.deactivate(task);
 		await task.bundle.remove();
 		this.registry.remove(task);
 	}
