@@ -30,6 +30,7 @@ export default {
 		rule('plugins-bring-only-their-own-packages', 'A package belongs to the one job that needs it.', {path: '^plugins/(?!grpc-|proxy-grpc|diff-tar|transfer-|fetch-)'}, {path: 'node_modules/', pathNot: npm('zod')}),
 		rule('fetch-never-knows-storage', 'A fetcher that knew a store could fetch for nobody else.', {path: '^plugins/fetch-'}, {path: '^contracts/(?:content|snapshot|diff|metadata|transfer)/'}),
 		rule('fetch-reads-only-its-own-config', 'Its files are hosts.toml, certificates and credentials.', {path: '^plugins/fetch-', pathNot: '/(?:hosts|certificates|credentials|docker-config)[^/]*\\.ts$'}, {path: '^(?:node:)?fs(?:/promises)?$'}),
+		rule('mounting-never-knows-snapshots', 'Mounts are values: whoever performs them need not know who produced them.', {path: '^(?:plugins|contracts)/mount-', pathNot: suites}, {path: '^contracts/(?:content|snapshot|diff|fetch|transfer)/'}),
 		rule('only-adapters-know-the-wire', 'Protobuf ends at the adapters; the shim has its own messages.', {pathNot: '^(?:api|client|test|bench|plugins/(?:grpc-[^/]+|proxy-grpc|shim))/'}, {path: '^api/'}),
 		rule('the-shim-knows-only-its-own-messages', 'What the shim loads, each shim pays for.', {path: '^plugins/shim/'}, {path: '^api/', pathNot: '^api/(?:gen/(?:runtime|events|types|cgroups|google|services/ttrpc)|convert)/'}),
 		rule('only-adapters-speak-grpc', 'Everyone else throws errors and returns values.', {pathNot: '^(?:client|test|bench|plugins/(?:grpc-[^/]+|proxy-grpc))/'}, {path: npm('@grpc/grpc-js')}),

@@ -27,6 +27,7 @@ const breaches: Readonly<Record<string, readonly [file: string, source: string]>
 	'plugins-bring-only-their-own-packages': ['plugins/content-local/package.ts', `import 'tar-stream';`],
 	'fetch-never-knows-storage': ['plugins/fetch-oci/storage.ts', `import type {Content} from '../../contracts/content/content.ts'; export type X = Content;`],
 	'fetch-reads-only-its-own-config': ['plugins/fetch-oci/files.ts', `import 'node:fs/promises';`],
+	'mounting-never-knows-snapshots': ['plugins/mount-local/snapshot.ts', `import type {Snapshot} from '../../contracts/snapshot/snapshot.ts'; export type X = Snapshot;`],
 	'only-adapters-know-the-wire': ['plugins/content-local/wire.ts', `import '../../api/gen/services/x.ts';`],
 	'the-shim-knows-only-its-own-messages': ['plugins/shim/wire.ts', `import '../../api/gen/services/x.ts';`],
 	'only-adapters-speak-grpc': ['plugins/content-local/grpc.ts', `import '@grpc/grpc-js';`],
