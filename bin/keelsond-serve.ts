@@ -13,7 +13,7 @@ export async function serve(flags: Flags): Promise<number> {
 	const binary = takeFromEnvironment('KEELSOND_BINARY') ?? process.argv[1] ?? '';
 	const manager = takeFromEnvironment('NOTIFY_SOCKET');
 	const [config, {version, revision}] = await Promise.all([configFrom(flags), facts()]);
-	const {root, state, temp, oom_score: oomScore, debug: {level, format}} = config.daemon;
+	const {root, state, temp, oom_score: oomScore, cgroup: {path: group}, debug: {level, format}} = config.daemon;
 	const log = new LineLogger({
 		level: level === 'warning' ? 'warn' : level || 'info',
 		format: format === 'json' ? 'json' : 'text',
@@ -39,6 +39,9 @@ export async function serve(flags: Flags): Promise<number> {
 	}
 	if (oomScore !== 0) {
 		await writeFile('/proc/self/oom_score_adj', String(oomScore));
+	}
+	if (group !== '') {
+		await (await import('../lib/sys/control-group.ts')).joinCgroup(group, process.pid);
 	}
 	const loaded = await loadModules(config);
 	try {

@@ -3,7 +3,7 @@ import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
 import type {CreateTask} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {Options} from '../../../api/gen/types/runc/options/oci.ts';
-import {joinCgroup, makeCgroup} from '../protocol/shim-cgroup.ts';
+import {joinCgroup, makeCgroup} from '../../../lib/sys/control-group.ts';
 import {failpoint} from '../protocol/failpoint.ts';
 import {Bundle} from './bundle.ts';
 import {LogPipe} from './log-pipe.ts';

@@ -6,7 +6,7 @@ import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {performMounts, UMOUNT, unmountAll} from '../../../lib/sys/mount.ts';
 import {mountsUnder} from '../../../lib/sys/mount-table.ts';
-import {joinCgroup} from '../protocol/shim-cgroup.ts';
+import {joinCgroup} from '../../../lib/sys/control-group.ts';
 import {beginRecords} from '../protocol/process-record.ts';
 import {parseStdioMode, stdioAnnotation, type StdioMode} from '../protocol/stdio-mode.ts';
 import {failpoint} from '../protocol/failpoint.ts';

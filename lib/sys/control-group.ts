@@ -1,7 +1,7 @@
 import {access, mkdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
-import {parseMountTable} from '../../../lib/sys/mount-table.ts';
-import {KeelsonError} from '../../../kernel/errors.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
+import {parseMountTable} from './mount-table.ts';
 
 /** Makes a control group in every hierarchy that is mounted, where it is missing: older shims join none that is not there. */
 export async function makeCgroup(group: string): Promise<void> {
@@ -22,7 +22,7 @@ async function inEachHierarchy(group: string, act: (directory: string) => Promis
 			await makeGroup(directory, mountPoint);
 			await act(directory);
 		} catch (error) {
-			throw new KeelsonError('FAILED_PRECONDITION', `the shim cannot join cgroup ${directory}: ${error instanceof Error ? error.message : String(error)}`, {cause: error});
+			throw new KeelsonError('FAILED_PRECONDITION', `cannot join cgroup ${directory}: ${error instanceof Error ? error.message : String(error)}`, {cause: error});
 		}
 	}
 }
