@@ -3,7 +3,7 @@ import {glob, readFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {Config} from '../kernel/config.ts';
 import type {Table} from '../kernel/table.ts';
-import type {Flags} from './keelsond.ts';
+import type {Flags} from './keelsond-line.ts';
 
 const OPERATORS_FILE = '/etc/keelson/config.toml';
 const DROP_INS = '/etc/keelson/conf.d/*.toml';
@@ -25,7 +25,7 @@ export async function facts(): Promise<{version: string; revision: string}> {
 }
 
 /** The configuration from the package's own file, the operator's (but for the defaults), and flags, in this order. */
-export async function configFrom(flags: Flags, {isDefault = false} = {}): Promise<Config> {
+export async function configFrom(flags: Flags, {isDefault = false, followsImports = true} = {}): Promise<Config> {
 	const {config: file, root, state, address} = flags;
 	const overrides: Table = {
 		...(root === undefined ? {} : {root}),
@@ -39,5 +39,5 @@ export async function configFrom(flags: Flags, {isDefault = false} = {}): Promis
 	const files = file === undefined
 		? [...existsSync(OPERATORS_FILE) ? [OPERATORS_FILE] : [], ...(await Array.fromAsync(glob(DROP_INS))).toSorted()]
 		: [file];
-	return Config.load({builtIn: join(packageDirectory(), 'config.toml'), files, overrides});
+	return Config.load({builtIn: join(packageDirectory(), 'config.toml'), files, overrides, followsImports});
 }

@@ -5,7 +5,7 @@ import {loadModules} from '../kernel/loader.ts';
 import {lockDirectory} from '../kernel/lock.ts';
 import {LineLogger} from '../kernel/log.ts';
 import {configFrom, facts} from './keelsond-facts.ts';
-import type {Flags} from './keelsond.ts';
+import type {Flags} from './keelsond-line.ts';
 
 /** Serves until a signal; resolves with the exit status. */
 export async function serve(flags: Flags): Promise<number> {

@@ -1,5 +1,5 @@
-import {parseArgs} from 'node:util';
 import {isKeelsonError} from '../kernel/errors.ts';
+import {parseLine} from './keelsond-line.ts';
 
 const USAGE = `Usage: keelsond [options] [command]
 
@@ -8,7 +8,11 @@ The container daemon. Without a command it serves until it is told to stop (SIGT
 Commands:
   config default         print the configuration that holds when no file says otherwise
   config dump            print the configuration as it is merged from all files
+  config migrate         print the configuration file in the newest format; what it imports stays apart
   config check           say what is wrong in it, a line each; exit 1 if anything is
+  publish                send the event on standard input (a google.protobuf.Any) to the daemon
+  oci-hook COMMAND ...   read a container's state on standard input, put it into {{id}}, {{bundle}}, {{rootfs}},
+                         {{pid}}, {{status}} and {{annotation "KEY"}}, and become COMMAND
 
 Options:
   -c, --config FILE      configuration file (default /etc/keelson/config.toml, and /etc/keelson/conf.d/*.toml)
@@ -17,31 +21,14 @@ Options:
   -a, --address PATH     socket of the API
   -l, --log-level LEVEL  trace, debug, info, warn, error, fatal or panic
       --log-format FORM  text or json
+      --topic TOPIC      of publish: the event's topic
+      --namespace NAME   of publish: the event's namespace
   -v, --version          print the version
   -h, --help             print this
 `;
 
-function parse() {
-	return parseArgs({
-		allowPositionals: true,
-		options: {
-			config: {type: 'string', short: 'c'},
-			root: {type: 'string'},
-			state: {type: 'string'},
-			address: {type: 'string', short: 'a'},
-			'log-level': {type: 'string', short: 'l'},
-			'log-format': {type: 'string'},
-			version: {type: 'boolean', short: 'v'},
-			help: {type: 'boolean', short: 'h'},
-		},
-	});
-}
-
-export type Flags = ReturnType<typeof parse>['values'];
-
 async function main(): Promise<number> {
-	const {values: flags, positionals} = parse();
-	const command = positionals.join(' ');
+	const {flags, command, hook} = parseLine(process.argv.slice(2));
 	if (flags.help === true) {
 		process.stdout.write(USAGE);
 		return 0;
@@ -54,8 +41,15 @@ async function main(): Promise<number> {
 	if (command === '') {
 		return (await import('./keelsond-serve.ts')).serve(flags);
 	}
-	if (command === 'config default' || command === 'config dump' || command === 'config check') {
-		return (await import('./keelsond-config.ts')).showConfig(command, flags);
+	if (command === 'publish') {
+		return (await import('./keelsond-publish.ts')).publish(flags);
+	}
+	if (command === 'oci-hook') {
+		return (await import('./keelsond-hook.ts')).becomeHook(hook);
+	}
+	const {isConfigCommand, showConfig} = await import('./keelsond-config.ts');
+	if (isConfigCommand(command)) {
+		return showConfig(command, flags);
 	}
 	process.stderr.write(`keelsond: there is no command ${command}; see keelsond --help\n`);
 	return 1;

@@ -2,13 +2,13 @@ import {glob, readFile, stat} from 'node:fs/promises';
 import {dirname, isAbsolute, resolve} from 'node:path';
 import {parse, TomlError} from 'smol-toml';
 import {KeelsonError} from './errors.ts';
+import {serverDestinations} from './config-servers.ts';
 import {isTable, setAt, type Table} from './table.ts';
 
 /** The newest format that this kernel reads, and the one that a file without `version` is of. */
 export const configVersion = 4;
 const SIZE_MAX_BYTES = 4 * 1024 * 1024;
 const FILES_MAX = 1024;
-const SERVER = 'io.containerd.server.v1.';
 
 /** One file of the configuration, brought to the newest format. */
 export interface ConfigFile {
@@ -20,8 +20,8 @@ export interface ConfigFile {
 	readonly moved: readonly {readonly to: readonly string[]; readonly from: readonly string[]}[];
 }
 
-/** Reads files and what they import, breadth first, each once. Rejects with INVALID_ARGUMENT naming file, line and column. */
-export async function readConfigFiles(paths: readonly string[]): Promise<ConfigFile[]> {
+/** Reads files and, unless told not to, what they import, breadth first, each once. Rejects with INVALID_ARGUMENT naming file, line and column. */
+export async function readConfigFiles(paths: readonly string[], {followsImports = true} = {}): Promise<ConfigFile[]> {
 	const pending = paths.map((path) => resolve(path));
 	const files = new Map<string, ConfigFile>();
 	for (let path = pending.shift(); path !== undefined; path = pending.shift()) {
@@ -33,7 +33,7 @@ export async function readConfigFiles(paths: readonly string[]): Promise<ConfigF
 		}
 		const file = await readConfigFile(path);
 		files.set(path, file);
-		for (const pattern of Array.isArray(file.table['imports']) ? file.table['imports'] : []) {
+		for (const pattern of followsImports && Array.isArray(file.table['imports']) ? file.table['imports'] : []) {
 			pending.push(...await imported(String(pattern), path));
 		}
 	}
@@ -93,14 +93,5 @@ function destinations(id: string, value: Table, version: number): {to: string[];
 	if (version === 1 && !id.startsWith('io.')) {
 		return [{to: ['plugins', `*.${id}`], value, from}];
 	}
-	if (id === `${SERVER}grpc-tcp`) {
-		return Object.entries(value).map(([key, part]) => ({to: ['grpc', `tcp_${key}`], value: part, from: [...from, key]}));
-	}
-	return [{to: serverTable(id) ?? from, value, from}];
-}
-
-/** Where the kernel keeps the table of a plugin that containerd gave a table at the top until format 3. */
-export function serverTable(id: string): string[] | undefined {
-	const name = id.startsWith(SERVER) ? id.slice(SERVER.length) : '';
-	return ['grpc', 'ttrpc', 'debug', 'metrics'].includes(name) ? [name] : undefined;
+	return serverDestinations(id, value) ?? [{to: from, value, from}];
 }

@@ -1,8 +1,9 @@
 import {dirname, resolve} from 'node:path';
 import {checkTable, type Checked} from './config-check.ts';
-import {configVersion, readConfigFiles, serverTable, type ConfigFile} from './config-file.ts';
+import {configVersion, readConfigFiles, type ConfigFile} from './config-file.ts';
 import {Places} from './config-place.ts';
 import {daemonSchema, type DaemonConfig} from './config-schema.ts';
+import {serverTable} from './config-servers.ts';
 import type {Plugin} from './plugin.ts';
 import {nameOf} from './plugin-id.ts';
 import {isTable, layOver, type Table} from './table.ts';
@@ -25,6 +26,8 @@ export interface ConfigSources {
 	readonly files?: readonly string[];
 	/** Above all files: what flags say. */
 	readonly overrides?: Table;
+	/** Default true: read what the operator's files import. */
+	readonly followsImports?: boolean;
 }
 
 /** The tables of plugins, checked. */
@@ -57,9 +60,9 @@ export class Config {
 	}
 
 	/** Rejects with INVALID_ARGUMENT, naming the place, when a file is wrong or a key of the daemon's own is. */
-	static async load({builtIn, files: operators = [], overrides = {}}: ConfigSources): Promise<Config> {
+	static async load({builtIn, files: operators = [], overrides = {}, followsImports = true}: ConfigSources): Promise<Config> {
 		const below = builtIn === undefined ? [] : await readConfigFiles([builtIn]);
-		const files = [...below, ...await readConfigFiles(operators)];
+		const files = [...below, ...await readConfigFiles(operators, {followsImports})];
 		const merged = files.reduce<Table>((table, file) => layOver(table, file.table), {});
 		const table = {...layOver(merged, overrides), version: configVersion};
 		const isOlder = files.some(({version, table: {grpc}}) => version < 4 && isTable(grpc));
@@ -132,8 +135,8 @@ function frozen<T extends object>(value: T): T {
 	return Object.freeze(value);
 }
 
-/** The tables that count for a plugin, its own last: aliases, and what format 1 calls by the last part of an id. */
-function sourcesOf({id, aliases = []}: Plugin): string[][] {
+/** The tables that count for a plugin, its own last: aliases, and what format 1 calls by the last part of an id, kept as `*.name`. */
+export function sourcesOf({id, aliases = []}: Plugin): string[][] {
 	return [...aliases, id].flatMap((each) => [['plugins', `*.${nameOf(each) ?? each}`], serverTable(each) ?? ['plugins', each]]);
 }
 

@@ -196,7 +196,7 @@ test.serial('`config default` is a configuration that has nothing wrong, and `co
 test.serial('flags count more than files, and a wrong one is named', async (t) => {
 	await using room = await Room.make();
 	const {output} = await room.run([...await configWith(room, {}, 'root = "/x"\n[debug]\nlevel = "debug"'), '-l', 'error', '--log-format', 'json', 'config', 'dump']);
-	t.regex(output, /root = ".*\/root"[^]*level = "error"\nformat = "json"[^]*\[grpc\]\naddress = ".*\/k\.sock"/);
+	t.regex(output, /root = ".*\/root"[^]*level = "error"\nformat = "json"[^]*\[plugins\."io\.containerd\.server\.v1\.grpc"\]\naddress = ".*\/k\.sock"/);
 	t.like(await room.run(['-l', 'loud']), {code: 1});
 	t.like(await room.run(['--nonsense']), {code: 1});
 	t.like(await room.run(['nonsense']), {code: 1});
