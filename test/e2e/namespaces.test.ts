@@ -20,6 +20,13 @@ scenario('labels of a namespace are set and cleared', async ({t, ctr, daemon}) =
 	await ctr.ok('namespaces', 'rm', name);
 });
 
+scenario('a namespace that is labelled has been made', async ({t, ctr, daemon}) => {
+	const name = daemon.namespace('labelled');
+	await ctr.ok('namespaces', 'label', name, 'a=1');
+	t.deepEqual(await ctr.rows('namespaces', 'ls'), [[name, 'a=1']]);
+	await ctr.ok('namespaces', 'rm', name);
+});
+
 scenario('a namespace exists once', async ({t, ctr, daemon}) => {
 	const name = daemon.namespace('twice');
 	await ctr.ok('namespaces', 'create', name);
