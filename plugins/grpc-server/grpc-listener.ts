@@ -4,9 +4,7 @@ import type {Socket} from 'node:net';
 import {setTimeout as delay} from 'node:timers/promises';
 import type {GrpcService} from '../../contracts/grpc/grpc.ts';
 import {statusCodes} from '../../api/convert/status-code.ts';
-import type {Logger} from '../../kernel/log.ts';
-import {routesOf, type Route} from './handlers.ts';
-import type {OpenCalls} from './open-calls.ts';
+import {routesOf, type Route, type RouteParts} from './handlers.ts';
 import {ServerCall, type Limits} from './server-call.ts';
 
 // Uploads are read faster with a large window; downloads do not care.
@@ -15,10 +13,8 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 const SESSION_MEGABYTES = 512;
 const FLUSH_MS = 300;
 
-export interface GrpcListenerOptions extends Limits {
+export interface GrpcListenerOptions extends Limits, RouteParts {
 	readonly services: Iterable<GrpcService>;
-	readonly calls: OpenCalls;
-	readonly log: Logger;
 }
 
 /** Speaks gRPC on connections that somebody else accepts. Disposing ends them. Throws ALREADY_EXISTS when two services have the same method. */
@@ -29,8 +25,8 @@ export class GrpcListener implements AsyncDisposable {
 	readonly #sessions = new Set<ServerHttp2Session>();
 	readonly #sockets = new Set<Socket>();
 
-	constructor({services, calls, log, receiveMax, sendMax}: GrpcListenerOptions) {
-		this.#routes = routesOf(services, calls, log);
+	constructor({services, receiveMax, sendMax, ...parts}: GrpcListenerOptions) {
+		this.#routes = routesOf(services, parts);
 		this.#limits = {receiveMax, sendMax};
 		this.#server = createServer({settings: {initialWindowSize: WINDOW_BYTES}, maxSessionMemory: SESSION_MEGABYTES});
 		this.#server.on('session', session => this.#opened(session));

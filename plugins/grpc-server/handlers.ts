@@ -2,6 +2,7 @@ import {performance} from 'node:perf_hooks';
 import type {CallContext, GrpcService, Method} from '../../contracts/grpc/grpc.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import type {Logger} from '../../kernel/log.ts';
+import type {CallCounts, MethodCounts} from './call-counts.ts';
 import {decode, encode, requestOf, requestsOf, sendAll} from './calls.ts';
 import type {OpenCalls} from './open-calls.ts';
 import {orAborted} from './or-aborted.ts';
@@ -11,8 +12,15 @@ import {isUnforeseen, statusOf, type Status} from './status.ts';
 /** Answers a call of one method. Never throws. */
 export type Route = (call: ServerCall) => void;
 
+export interface RouteParts {
+	readonly calls: OpenCalls;
+	readonly log: Logger;
+	/** Where calls are counted; undefined: nowhere. */
+	readonly counts: CallCounts | undefined;
+}
+
 /** All methods of services by their paths. Throws ALREADY_EXISTS when two services have the same. */
-export function routesOf(services: Iterable<GrpcService>, calls: OpenCalls, log: Logger): ReadonlyMap<string, Route> {
+export function routesOf(services: Iterable<GrpcService>, {calls, log, counts}: RouteParts): ReadonlyMap<string, Route> {
 	const routes = new Map<string, Route>();
 	for (const service of services) {
 		for (const method of service.methods) {
@@ -21,7 +29,7 @@ export function routesOf(services: Iterable<GrpcService>, calls: OpenCalls, log:
 				throw new KeelsonError('ALREADY_EXISTS', `two plugins serve ${path}: already exists`);
 			}
 			const kind = method.kind === 'unary' && service.waits?.includes(method.name) !== true ? 'brief' : 'lasting';
-			routes.set(path, routeOf(method, path, new Answer(path, kind, calls, log)));
+			routes.set(path, routeOf(method, path, new Answer({path, kind, calls, log, counts: counts?.method(service.name, method)})));
 		}
 	}
 	return routes;
@@ -50,20 +58,40 @@ class Answer {
 	readonly #kind: 'brief' | 'lasting';
 	readonly #calls: OpenCalls;
 	readonly #log: Logger;
+	readonly #counts: MethodCounts | undefined;
 
-	constructor(path: string, kind: 'brief' | 'lasting', calls: OpenCalls, log: Logger) {
+	constructor({path, kind, calls, log, counts}: Pick<RouteParts, 'calls' | 'log'> & {readonly path: string; readonly kind: 'brief' | 'lasting'; readonly counts: MethodCounts | undefined}) {
 		this.#path = path;
 		this.#kind = kind;
 		this.#calls = calls;
 		this.#log = log;
+		this.#counts = counts;
 	}
 
 	once(call: ServerCall, handle: (context: CallContext) => Promise<Uint8Array>): void {
-		this.#run(call, handle).then(bytes => call.answer(bytes)).catch((error: unknown) => call.end(this.#status(error)));
+		const start = this.#begin(call);
+		this.#run(call, handle).then(bytes => {
+			call.answer(bytes);
+			this.#counts?.handled(0, start);
+		}).catch((error: unknown) => this.#end(call, this.#status(error), start));
 	}
 
 	stream(call: ServerCall, handle: (context: CallContext) => Promise<void>): void {
-		this.#run(call, handle).then(() => call.end({code: 0, details: ''}), (error: unknown) => call.end(this.#status(error)));
+		const start = this.#begin(call);
+		void this.#run(call, handle).then(() => ({code: 0, details: ''}), (error: unknown) => this.#status(error)).then(status => this.#end(call, status, start));
+	}
+
+	#begin(call: ServerCall): number {
+		if (this.#counts !== undefined) {
+			this.#counts.started++;
+			call.counts = this.#counts;
+		}
+		return performance.now();
+	}
+
+	#end(call: ServerCall, status: Status, start: number): void {
+		call.end(status);
+		this.#counts?.handled(status.code, start);
 	}
 
 	async #run<T>(call: ServerCall, handle: (context: CallContext) => Promise<T>): Promise<T> {

@@ -29,6 +29,8 @@ export class ServerCall {
 	readonly timeoutMs: number | undefined;
 	/** Called once when the client has gone away before it had its status. */
 	cancelled: (() => void) | undefined;
+	/** Told of each message that goes either way. */
+	counts: {received: number; sent: number} | undefined;
 	readonly #stream: ServerHttp2Stream;
 	readonly #limits: Limits;
 	readonly #reader: MessageReader;
@@ -56,6 +58,9 @@ export class ServerCall {
 		for (;;) {
 			const message = this.#waiting.shift();
 			if (message !== undefined) {
+				if (this.counts !== undefined) {
+					this.counts.received++;
+				}
 				if (this.#stream.isPaused()) {
 					this.#stream.resume();
 				}
@@ -128,6 +133,9 @@ export class ServerCall {
 	}
 
 	#write(message: Uint8Array): boolean {
+		if (this.counts !== undefined) {
+			this.counts.sent++;
+		}
 		const size = message.byteLength;
 		if (size <= COPIED_MAX_BYTES) {
 			const frame = Buffer.allocUnsafe(PREFIX_BYTES + size);

@@ -1,4 +1,5 @@
 import {z} from 'zod';
+import type {Limits} from './server-call.ts';
 
 const DEFAULT_ADDRESS = '/run/keelson/keelson.sock';
 const DEFAULT_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -19,8 +20,8 @@ export const grpcConfig = z.strictObject({
 	tcp_tls_common_name: path.describe('names a certificate in the store of Windows; refused here'),
 	max_recv_message_size: bytes.describe('bytes that a request message may have; 0: the default'),
 	max_send_message_size: bytes.describe('bytes that a response message may have; 0: the default'),
-	tcp_max_recv_message_size: z.int().min(0).optional().describe('accepted for containerd\'s files; max_recv_message_size counts'),
-	tcp_max_send_message_size: z.int().min(0).optional().describe('accepted for containerd\'s files; max_send_message_size counts'),
+	tcp_max_recv_message_size: z.int().min(0).optional().describe('the same for the TCP address; by default max_recv_message_size'),
+	tcp_max_send_message_size: z.int().min(0).optional().describe('the same for the TCP address; by default max_send_message_size'),
 });
 
 // The kernel has checked and completed it: the address follows from grpc's where it is not given.
@@ -32,7 +33,7 @@ export interface SocketSettings {
 	readonly gid: number;
 }
 
-export interface TcpSettings {
+export interface TcpSettings extends Limits {
 	/** `host:port` */
 	readonly address: string;
 	/** Paths of PEM files; empty: none. */
@@ -44,26 +45,24 @@ export interface TcpSettings {
 
 /** Where and how to listen. */
 export interface Settings {
-	readonly grpc: SocketSettings;
+	readonly grpc: SocketSettings & Limits;
 	readonly ttrpc: SocketSettings;
 	readonly tcp: TcpSettings | undefined;
-	/** Bytes of one message. */
-	readonly receiveMax: number;
-	readonly sendMax: number;
 }
 
 /** Joins the plugin's own table with the daemon's `[ttrpc]`. */
 export function settingsOf(grpc: z.output<typeof grpcConfig>, daemon: Readonly<Record<string, unknown>>): Settings {
 	const ttrpc = ttrpcConfig.parse(daemon['ttrpc']);
 	const address = socketPath(grpc.address) || DEFAULT_ADDRESS;
+	const receiveMax = grpc.max_recv_message_size || DEFAULT_MESSAGE_BYTES;
+	const sendMax = grpc.max_send_message_size || DEFAULT_MESSAGE_BYTES;
 	return {
-		grpc: {address, uid: grpc.uid, gid: grpc.gid},
+		grpc: {address, uid: grpc.uid, gid: grpc.gid, receiveMax, sendMax},
 		ttrpc: {...ttrpc, address: socketPath(ttrpc.address) || `${address}.ttrpc`},
 		tcp: grpc.tcp_address === '' ? undefined : {
 			address: grpc.tcp_address, ca: grpc.tcp_tls_ca, cert: grpc.tcp_tls_cert, key: grpc.tcp_tls_key, commonName: grpc.tcp_tls_common_name,
+			receiveMax: grpc.tcp_max_recv_message_size || receiveMax, sendMax: grpc.tcp_max_send_message_size || sendMax,
 		},
-		receiveMax: grpc.max_recv_message_size || DEFAULT_MESSAGE_BYTES,
-		sendMax: grpc.max_send_message_size || DEFAULT_MESSAGE_BYTES,
 	};
 }
 

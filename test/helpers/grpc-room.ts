@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {GrpcService} from '../../contracts/grpc/grpc.ts';
 import type {Logger} from '../../kernel/log.ts';
+import type {CallCounts} from '../../plugins/grpc-server/call-counts.ts';
 import {serve} from '../../plugins/grpc-server/serve.ts';
 import {grpcConfig, settingsOf} from '../../plugins/grpc-server/settings.ts';
 import {Connection} from '../../plugins/proxy-grpc/connection.ts';
@@ -12,6 +13,7 @@ export interface GrpcRoomOptions {
 	readonly config?: Readonly<Record<string, unknown>>;
 	/** Sent with each call; default: the namespace `default`. */
 	readonly headers?: Readonly<Record<string, string>>;
+	readonly counts?: CallCounts;
 }
 
 /** The real server with some services on a socket of its own, and a client. */
@@ -35,7 +37,7 @@ export class GrpcRoom implements AsyncDisposable {
 		this.#lifetime = parts.lifetime;
 	}
 
-	static async open(services: readonly GrpcService[], {config = {}, headers = {'containerd-namespace': 'default'}}: GrpcRoomOptions = {}): Promise<GrpcRoom> {
+	static async open(services: readonly GrpcService[], {config = {}, headers = {'containerd-namespace': 'default'}, counts}: GrpcRoomOptions = {}): Promise<GrpcRoom> {
 		await using half = new AsyncDisposableStack();
 		const directory = await mkdtemp(path.join(tmpdir(), 'keelson-grpc-'));
 		half.defer(() => rm(directory, {recursive: true, force: true}));
@@ -43,7 +45,7 @@ export class GrpcRoom implements AsyncDisposable {
 		const errors: string[] = [];
 		const stopping = new AbortController();
 		const settings = settingsOf(grpcConfig.parse({address, ...config}), {});
-		const {addresses} = half.use(await serve({settings, services, log: collect(errors), signal: stopping.signal}));
+		const {addresses} = half.use(await serve({settings, services, log: collect(errors), counts, signal: stopping.signal}));
 		const client = new Connection({address, headers});
 		return new GrpcRoom({address, addresses, client, errors, stopping, lifetime: half.move()});
 	}
