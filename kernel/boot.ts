@@ -132,7 +132,7 @@ class Kernel implements Running {
 			this.#options.signal?.throwIfAborted();
 			const isSkipped = error instanceof Skipped;
 			this.status.set(id, {state: isSkipped ? 'skipped' : 'failed', error: error instanceof Error ? error : new Error(String(error)), initMs: performance.now() - start});
-			log[isSkipped ? 'info' : 'error'](isSkipped ? 'skip loading plugin' : 'failed to load plugin', {error});
+			log[isSkipped ? 'info' : 'error'](isSkipped ? 'skip loading plugin' : 'failed to load plugin', {error: isSkipped ? error.message : error});
 		}
 	}
 

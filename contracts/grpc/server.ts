@@ -1,4 +1,4 @@
-/** The listeners of this daemon: whoever needs clients to be able to come asks for it, and is started after it. */
+/** A listener of this daemon, each kind a plugin: whoever needs clients to be able to come asks for all of them, and is started after them. */
 
 import {contract} from '../../kernel/contract.ts';
 

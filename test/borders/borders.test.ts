@@ -30,6 +30,7 @@ const breaches: Readonly<Record<string, readonly [file: string, source: string]>
 	'mounting-never-knows-snapshots': ['plugins/mount-local/snapshot.ts', `import type {Snapshot} from '../../contracts/snapshot/snapshot.ts'; export type X = Snapshot;`],
 	'only-adapters-know-the-wire': ['plugins/content-local/wire.ts', `import '../../api/gen/services/x.ts';`],
 	'the-shim-knows-only-its-own-messages': ['plugins/shim/wire.ts', `import '../../api/gen/services/x.ts';`],
+	'metrics-read-only-numbers-of-control-groups': ['plugins/metrics-cgroups/breach.ts', `import '../../api/gen/services/x.ts';`],
 	'only-adapters-speak-grpc': ['plugins/content-local/grpc.ts', `import '@grpc/grpc-js';`],
 	'the-shim-stays-small': ['bin/containerd-shim-keelson-v2.ts', `import '../plugins/shim/heavy.ts';`],
 	'bin-only-joins': ['bin/breach.ts', `import '../plugins/content-local/plugin.ts';`],
