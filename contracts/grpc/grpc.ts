@@ -15,7 +15,7 @@ export interface Codec<T> {
 
 /** What a handler knows of its call. */
 export interface CallContext {
-	/** Lower-case names; the last value of a name counts. */
+	/** Lower-case names; the first value of a name counts. */
 	readonly headers: ReadonlyMap<string, string>;
 	/** Aborts when the client goes away, the deadline passes or the daemon stops. */
 	readonly signal: AbortSignal;

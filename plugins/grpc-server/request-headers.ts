@@ -1,6 +1,6 @@
 /** What a call's headers say, but for what HTTP and gRPC need themselves. */
 export interface RequestHeaders {
-	/** Text headers, the last value of each name; binary ones mean nothing to handlers. */
+	/** Text headers, the first value of each name; binary ones mean nothing to handlers. */
 	readonly headers: ReadonlyMap<string, string>;
 	/** How long the client waits, in milliseconds; undefined: as long as it takes. */
 	readonly timeoutMs: number | undefined;
@@ -11,7 +11,8 @@ export function readHeaders(raw: readonly string[]): RequestHeaders {
 	const headers = new Map<string, string>();
 	for (let index = 0; index + 1 < raw.length; index += 2) {
 		const name = raw[index] ?? '';
-		if (!name.startsWith(':') && !name.endsWith('-bin')) {
+		// containerd's clients put a namespace or a lease before those that the call had already.
+		if (!name.startsWith(':') && !name.endsWith('-bin') && !headers.has(name)) {
 			headers.set(name, raw[index + 1] ?? '');
 		}
 	}

@@ -34,7 +34,7 @@ function unaryOf(service: string, method: Method, log: Logger): UnaryMethod {
 function contextOf({metadata, signal}: TtrpcContext): CallContext {
 	const headers = new Map<string, string>();
 	for (const [name, values] of metadata) {
-		headers.set(name, values.at(-1) ?? '');
+		headers.set(name, values[0] ?? '');
 	}
 	return {headers, signal};
 }

@@ -10,6 +10,7 @@ import {NamespacesDefinition} from '../../api/gen/services/namespaces/v1/namespa
 import {VersionDefinition} from '../../api/gen/services/version/v1/version.ts';
 import {grpcService, namespaceOf} from '../../contracts/grpc/grpc.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {TtrpcClient} from '../../lib/ttrpc/client.ts';
 import {versionService} from '../../plugins/grpc-version/service.ts';
 import {Connection} from '../../plugins/proxy-grpc/connection.ts';
 import {GrpcRoom} from '../helpers/grpc-room.ts';
@@ -23,6 +24,15 @@ const CONTENT = ContentDefinition.fullName;
 test('a client is told the version', async t => {
 	await using room = await GrpcRoom.open([versionService({version: '1.2.3', revision: 'abc'})]);
 	t.deepEqual(await room.client.unary(VersionDefinition.fullName, version, {}), {version: '1.2.3', revision: 'abc'});
+});
+
+test('of a namespace that comes twice the first counts, over ttrpc as well', async t => {
+	await using room = await GrpcRoom.open([grpcService(NamespacesDefinition, {delete: async (_, context) => {
+		throw new KeelsonError('NOT_FOUND', namespaceOf(context));
+	}}, {ttrpc: true})]);
+	await using client = new TtrpcClient(connect(room.ttrpcAddress));
+	const call = {service: NAMESPACES, method: 'Delete', payload: Buffer.alloc(0), timeoutMs: 5000};
+	await t.throwsAsync(client.unary({...call, metadata: {'containerd-namespace-ttrpc': ['inner', 'outer']}}), {code: 'NOT_FOUND', message: /inner/});
 });
 
 test('a service and a method that nobody provides are UNIMPLEMENTED', async t => {
