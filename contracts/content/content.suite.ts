@@ -87,6 +87,20 @@ export function contentSuite(test: TestFn, {name, create, supports}: ContentSubj
 		await t.throwsAsync(store.info(digestOf('abc')), {code: 'NOT_FOUND'});
 	});
 
+	story('a writer knows the digest of what is written so far', async (t, store) => {
+		{
+			await using first = await store.writer({ref: 'r1'});
+			t.is(await first.digest(), digestOf(''));
+			await first.write(Buffer.from('abc'));
+			t.is(await first.digest(), digestOf('abc'));
+		}
+		await using second = await store.writer({ref: 'r1'});
+		t.is(await second.digest(), digestOf('abc'));
+		await second.write(Buffer.from('def'));
+		t.is(await second.digest(), digestOf('abcdef'));
+		t.is(await second.commit(), digestOf('abcdef'));
+	});
+
 	story('an ingest goes on where the last writer left it', async (t, store) => {
 		{
 			await using first = await store.writer({ref: 'r1', total: 6});

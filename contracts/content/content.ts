@@ -66,6 +66,8 @@ export interface ContentWriter extends AsyncDisposable {
 	status(): IngestStatus;
 	/** Appends. Resolves when the writer can take more. The chunk must not be changed afterwards. */
 	write(chunk: Uint8Array): Promise<void>;
+	/** Of all that is written so far, once it is hashed, with the algorithm of the expected digest (default sha256). Undefined where the store tells none before the commit. */
+	digest(): Promise<Digest | undefined>;
 	/** Throws away what lies beyond `size`; only 0 must be supported. Rejects with OUT_OF_RANGE beyond the end. */
 	truncate(size: number): Promise<void>;
 	/**

@@ -43,7 +43,7 @@ export class LocalContentWriter implements ContentWriter {
 
 	static async open(parts: Parts): Promise<LocalContentWriter> {
 		const writer = new LocalContentWriter(parts);
-		const algorithm = parts.status.expected === undefined ? 'sha256' : digestAlgorithm(parts.status.expected);
+		const algorithm = algorithmOf(parts.status.expected);
 		const {size} = await parts.worker.ask({kind: 'open', ingest: writer.#ingest, file: parts.ingests.dataOf(parts.status.ref), algorithm, growth: writer.#growth.shared});
 		writer.#isOpen = true;
 		writer.#status = {...parts.status, offset: size};
@@ -92,6 +92,11 @@ export class LocalContentWriter implements ContentWriter {
 		await this.#tail;
 	}
 
+	async digest(): Promise<Digest> {
+		await this.#flush();
+		return this.#digest(algorithmOf(this.#status.expected));
+	}
+
 	async truncate(size: number): Promise<void> {
 		await this.#flush();
 		if (size < 0 || size > this.#status.offset) {
@@ -110,8 +115,7 @@ export class LocalContentWriter implements ContentWriter {
 		if (wanted !== 0 && wanted !== offset) {
 			throw new KeelsonError('FAILED_PRECONDITION', `unexpected commit size ${offset} of ingest ${ref}, expected ${wanted}`);
 		}
-		const algorithm = expected === undefined ? 'sha256' : digestAlgorithm(expected);
-		const digest = parseDigest((await this.#parts.worker.ask({kind: 'digest', ingest: this.#ingest, algorithm})).digest);
+		const digest = await this.#digest(algorithmOf(expected));
 		if (expected !== undefined && digest !== expected) {
 			throw new KeelsonError('FAILED_PRECONDITION', `unexpected commit digest ${digest}, expected ${expected}`);
 		}
@@ -167,6 +171,10 @@ export class LocalContentWriter implements ContentWriter {
 		this.#check();
 	}
 
+	async #digest(algorithm: string): Promise<Digest> {
+		return parseDigest((await this.#parts.worker.ask({kind: 'digest', ingest: this.#ingest, algorithm})).digest);
+	}
+
 	async #close(): Promise<void> {
 		if (this.#isClosed) {
 			return;
@@ -178,6 +186,10 @@ export class LocalContentWriter implements ContentWriter {
 			await this.#parts.worker.ask({kind: 'close', ingest: this.#ingest}).catch(() => undefined);
 		}
 	}
+}
+
+function algorithmOf(expected: Digest | undefined): string {
+	return expected === undefined ? 'sha256' : digestAlgorithm(expected);
 }
 
 /** The bytes are durable, and read-only, before they get their name. */

@@ -84,10 +84,11 @@ class WriteSession implements AsyncDisposable {
 	async #act(request: WriteContentRequest): Promise<Digest | undefined> {
 		switch (request.action) {
 			case WriteAction.STAT:
-				return undefined;
+				return this.#writer.digest();
 			case WriteAction.WRITE:
 				await this.#write(request);
-				return undefined;
+				// Who has not said what to expect may ask its writer before the commit, and names this digest in it; for others nobody waits until all is hashed.
+				return this.#expected === undefined ? this.#writer.digest() : undefined;
 			case WriteAction.COMMIT:
 				await this.#write(request);
 				return this.#writer.commit({

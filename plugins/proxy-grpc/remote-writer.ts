@@ -17,6 +17,7 @@ type WriteCall = DuplexCall<WriteContentRequest, WriteContentResponse>;
 export class RemoteWriter implements ContentWriter {
 	readonly #call: WriteCall;
 	#status: IngestStatus;
+	#digest: Digest | undefined;
 
 	private constructor(call: WriteCall, status: IngestStatus) {
 		this.#call = call;
@@ -53,6 +54,10 @@ export class RemoteWriter implements ContentWriter {
 		}
 	}
 
+	async digest(): Promise<Digest | undefined> {
+		return this.#digest;
+	}
+
 	async truncate(size: number): Promise<void> {
 		if (size > this.#status.offset) {
 			throw new KeelsonError('OUT_OF_RANGE', `cannot truncate ref ${this.#status.ref} to ${size} bytes, there are ${this.#status.offset}`);
@@ -84,6 +89,7 @@ export class RemoteWriter implements ContentWriter {
 		if (answer === undefined) {
 			throw new KeelsonError('UNAVAILABLE', `the peer has ended the writing of ref ${this.#status.ref}`);
 		}
+		this.#digest = answer.digest === '' ? undefined : parseDigest(answer.digest);
 		this.#status = {
 			...this.#status,
 			offset: bytesOf(answer.offset, 'offset'),

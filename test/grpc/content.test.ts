@@ -52,10 +52,10 @@ test('each request of a write is answered with where the ingest stands', async t
 		{action: WRITE, offset: 6n, data: Buffer.from('ho')},
 		{action: COMMIT, offset: 8n, data: Buffer.from('use'), expected: digest, labels: {a: 'b'}},
 	), [
-		{action: STAT, offset: 0, total: 11, digest: ''},
-		{action: WRITE, offset: 6, total: 11, digest: ''},
-		{action: STAT, offset: 6, total: 11, digest: ''},
-		{action: WRITE, offset: 8, total: 11, digest: ''},
+		{action: STAT, offset: 0, total: 11, digest: digestOf('')},
+		{action: WRITE, offset: 6, total: 11, digest: digestOf('hello ')},
+		{action: STAT, offset: 6, total: 11, digest: digestOf('hello ')},
+		{action: WRITE, offset: 8, total: 11, digest: digestOf('hello ho')},
 		{action: COMMIT, offset: 11, total: 11, digest},
 	]);
 	t.deepEqual((await content.store.info(digest)).labels, {a: 'b'});

@@ -117,6 +117,7 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
 			write: async chunk => {
 				set(Buffer.concat([ingest.bytes, chunk]));
 			},
+			digest: async () => digestOf({bytes: ingest.bytes, expected: ingest.status.expected}),
 			truncate: async size => {
 				if (size > ingest.bytes.length) {
 					throw new KeelsonError('OUT_OF_RANGE', `cannot truncate to ${size} bytes, there are ${ingest.bytes.length}`);
@@ -134,8 +135,7 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
 		if (size !== 0 && size !== bytes.length) {
 			throw new KeelsonError('FAILED_PRECONDITION', `ingest ${status.ref} has ${bytes.length} bytes, expected ${size}`);
 		}
-		const algorithm = expected === undefined ? 'sha256' : digestAlgorithm(expected);
-		const digest: Digest = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+		const digest = digestOf({bytes, expected});
 		if (expected !== undefined && expected !== digest) {
 			throw new KeelsonError('FAILED_PRECONDITION', `ingest ${status.ref} has digest ${digest}, expected ${expected}`);
 		}
@@ -163,4 +163,9 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
 		}
 		return ingest;
 	}
+}
+
+function digestOf({bytes, expected}: {readonly bytes: Uint8Array; readonly expected: Digest | undefined}): Digest {
+	const algorithm = expected === undefined ? 'sha256' : digestAlgorithm(expected);
+	return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
 }

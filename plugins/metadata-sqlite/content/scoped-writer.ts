@@ -104,6 +104,10 @@ class ScopedWriter implements ContentWriter {
 		await bare.write(chunk);
 	}
 
+	async digest(): Promise<Digest | undefined> {
+		return this.#bare === undefined ? this.#parts.row.shared ?? undefined : this.#bare.digest();
+	}
+
 	async truncate(size: number): Promise<void> {
 		const {row} = this.#parts;
 		if (this.#bare === undefined && size === row.size) {
