@@ -22,11 +22,18 @@ export function programsOf(release: Release): string {
 	return folder;
 }
 
-/** The daemon of Docker 26, and its client. */
-export function dockerPrograms(): {readonly dockerd: string; readonly docker: string} {
-	const programs = {dockerd: path.join(peers, 'docker-26/usr/sbin/dockerd'), docker: path.join(peers, 'docker-cli-26/usr/bin/docker')};
-	if (!existsSync(programs.dockerd) || !existsSync(programs.docker)) {
-		throw new Error(`no Docker in ${peers}: run scripts/setup test`);
+/** The releases of Docker that scripts/peers unpacks. */
+export type DockerRelease = '26' | '28';
+
+/** The daemon of a release of Docker, its client, and the client's plugin that builds. */
+export function dockerPrograms(release: DockerRelease = '26'): {readonly dockerd: string; readonly docker: string; readonly buildx: string} {
+	const programs = {
+		dockerd: path.join(peers, `docker-${release}/usr/sbin/dockerd`),
+		docker: path.join(peers, `docker-cli-${release}/usr/bin/docker`),
+		buildx: path.join(peers, 'docker-buildx/usr/libexec/docker/cli-plugins/docker-buildx'),
+	};
+	if (!Object.values(programs).every(program => existsSync(program))) {
+		throw new Error(`no Docker ${release} in ${peers}: run scripts/setup test`);
 	}
 
 	return programs;
