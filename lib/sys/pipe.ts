@@ -24,10 +24,18 @@ export function setPipeSize(fd: number, bytes: number): void {
 	functions().fcntl(fd, F_SETPIPE_SZ, 'long', bytes);
 }
 
+/** Bytes that wait in a pipe or FIFO to be read, whichever end the descriptor is; 0 for what is neither. */
+export function bytesWaiting(fd: number): number {
+	const count = Buffer.alloc(4);
+	return functions().ioctl(fd, FIONREAD, count) === -1 ? 0 : count.readInt32LE(0);
+}
+
 const O_CLOEXEC = 0o2000000;
 const F_SETPIPE_SZ = 1031;
+const FIONREAD = 0x541b;
 
 const functions = bindings(libc => ({
 	pipe2: libc.func('int pipe2(void *pair, int flags)'),
+	ioctl: libc.func('int ioctl(int fd, ulong request, void *argument)'),
 	fcntl: libc.func('int fcntl(int fd, int command, ...)'),
 }));

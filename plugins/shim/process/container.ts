@@ -20,6 +20,7 @@ import {inRuntimeWords} from './runtime-call.ts';
 import {Serial} from '../protocol/serial.ts';
 import {handOver, receiptOf, recordTrace} from './process-trace.ts';
 import {TaskProcess} from './task-process.ts';
+import {untilTaken} from './until-taken.ts';
 
 /** Execs are given this long to end after init, which then ends them for everybody who waits. */
 const execsEndMs = 10_000;
@@ -269,6 +270,7 @@ export class ShimContainer {
 			await this.#endRest();
 		}
 		failpoint('shim.exit.recorded');
+		await untilTaken(() => process.io?.waiting() ?? 0);
 		// A client reads to the end before it deletes; a slow one is not waited for.
 		const finished = process.io?.finish();
 		process.end({pid, exitStatus, exitedAt});

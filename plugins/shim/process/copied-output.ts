@@ -2,9 +2,10 @@ import {closeSync, createWriteStream, fchownSync, fstatSync} from 'node:fs';
 import {Socket} from 'node:net';
 import type {Writable} from 'node:stream';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {createPipe} from '../../../lib/sys/pipe.ts';
+import {bytesWaiting, createPipe} from '../../../lib/sys/pipe.ts';
 import type {OpenOutput} from './open-output.ts';
 import {pump, type PumpOptions} from './pump.ts';
+import {untilTaken} from './until-taken.ts';
 
 /** Time for the rest to reach a client that reads slowly, or not at all, when the process is to be forgotten; as containerd has it. */
 export const forgetMs = 10_000;
@@ -50,6 +51,11 @@ export class CopiedOutput {
 		return this.#isClosed ? undefined : this.#reader;
 	}
 
+	/** Bytes on their way to the client. */
+	waiting(): number {
+		return this.#isClosed ? 0 : bytesWaiting(this.#reader) + this.#inTarget();
+	}
+
 	letGo(): void {
 		if (this.#isWriterOpen) {
 			this.#isWriterOpen = false;
@@ -68,7 +74,7 @@ export class CopiedOutput {
 		// The client is gone, or a file system is full: the process goes on without.
 		to.on('error', () => undefined);
 		this.#streams = [from, to];
-		this.#finished = pump(from, to, this.#options).then(() => this.#close());
+		this.#finished = pump(from, to, this.#options).then(async () => untilTaken(() => this.#inTarget())).then(() => this.#close());
 	}
 
 	/** Resolves when the last writer is gone and all is passed on; both ends are closed then. */
@@ -90,6 +96,10 @@ export class CopiedOutput {
 		await Promise.race([this.finish(), sleep(forgetMs, undefined, {ref: false, signal: late.signal}).catch(() => undefined)]);
 		late.abort();
 		this.#close();
+	}
+
+	#inTarget(): number {
+		return this.#target.kept.reduce((sum, fd) => sum + bytesWaiting(fd), 0);
 	}
 
 	#close(): void {

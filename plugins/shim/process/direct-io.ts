@@ -2,7 +2,7 @@ import {closeSync, fstatSync} from 'node:fs';
 import type {RuntimeStdio} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
-import {createPipe} from '../../../lib/sys/pipe.ts';
+import {bytesWaiting, createPipe} from '../../../lib/sys/pipe.ts';
 import {CopiedInput} from './copied-input.ts';
 import {CopiedOutput} from './copied-output.ts';
 import {isLoggingUri, type LoggingBinary} from './logging-binary.ts';
@@ -102,6 +102,11 @@ export class DirectIo implements ProcessIo {
 
 	resize(): void {
 		throw new KeelsonError('FAILED_PRECONDITION', 'the process has no terminal');
+	}
+
+	waiting(): number {
+		const {kept, copies} = this.#parts;
+		return kept.reduce((sum, fd) => sum + bytesWaiting(fd), 0) + copies.reduce((sum, {copy}) => sum + copy.waiting(), 0);
 	}
 
 	async finish(): Promise<void> {

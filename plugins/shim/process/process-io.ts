@@ -16,6 +16,8 @@ export interface ProcessIo extends AsyncDisposable {
 	closeStdin(): void;
 	/** Throws FAILED_PRECONDITION where there is no terminal. */
 	resize(size: TerminalSize): void;
+	/** Bytes that the process wrote and the client has not read, as far as they can be counted: in FIFOs and pipes. */
+	waiting(): number;
 	/** The process is gone: what it wrote is passed on, then our ends are closed, so that clients see the end. Never rejects. */
 	finish(): Promise<void>;
 }

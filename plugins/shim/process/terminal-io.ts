@@ -7,6 +7,7 @@ import type {Stdio} from '../../../contracts/task/task.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {ConsoleSocket} from '../../../lib/sys/console-socket.ts';
 import type {DescriptorWatcher} from '../../../lib/sys/descriptor-watcher.ts';
+import {bytesWaiting} from '../../../lib/sys/pipe.ts';
 import {resizeTerminal, type TerminalSize} from '../../../lib/sys/terminal.ts';
 import {forgetMs, toWritable} from './copied-output.ts';
 import type {HeldKind} from '../protocol/spare-service.ts';
@@ -117,6 +118,10 @@ export class TerminalIo implements ProcessIo {
 			throw new KeelsonError('FAILED_PRECONDITION', 'the terminal is not open');
 		}
 		resizeTerminal(this.#fd, size);
+	}
+
+	waiting(): number {
+		return this.#kept.reduce((sum, fd) => sum + bytesWaiting(fd), 0);
 	}
 
 	/** At the end of the terminal; earlier only where it was never handed over. */
