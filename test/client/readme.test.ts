@@ -41,9 +41,10 @@ test('each program of client/README.md compiles, runs, and prints what it says t
 				.replaceAll('registry.example/app:1', room.images.busybox));
 			return file;
 		}));
+		await writeFile(path.join(directory, 'package.json'), JSON.stringify({type: 'module'}));
 		await writeFile(path.join(directory, 'tsconfig.json'), JSON.stringify({
 			extends: path.join(top, 'tsconfig.json'), include: undefined,
-			compilerOptions: {typeRoots: [path.join(top, 'node_modules/@types')], types: ['node'], noEmit: true, incremental: false, composite: false}, files,
+			compilerOptions: {rootDir: '/', rewriteRelativeImportExtensions: false, typeRoots: [path.join(top, 'node_modules/@types')], types: ['node'], noEmit: true, incremental: false, composite: false}, files,
 		}));
 		await run(path.join(top, 'node_modules/.bin/tsc'), ['-p', directory], {cwd: top}).catch((error: unknown) => {
 			throw new Error(`they do not compile: ${(error as {stdout?: string}).stdout}`);

@@ -38,7 +38,9 @@ export function servicesSuite(program: Program, release?: Release): void {
 		t.deepEqual((await namespaces.get({name})).namespace?.labels, {a: '1', b: '2'});
 		t.true((await namespaces.list({})).namespaces.some(one => one.name === name));
 		await namespaces.delete({name});
-		await t.throwsAsync(namespaces.get({name}), {code: 'NOT_FOUND'});
+		// Asking for one that is not there is no error, here and in containerd: it has no labels.
+		t.deepEqual((await namespaces.get({name})).namespace?.labels, {});
+		t.false((await namespaces.list({})).namespaces.some(one => one.name === name));
 	});
 
 	test.serial('containers and images are of a namespace, the client\'s or the call\'s', async t => {
@@ -103,7 +105,8 @@ export function servicesSuite(program: Program, release?: Release): void {
 		await t.throwsAsync(content.info({digest}), {code: 'NOT_FOUND'});
 		await t.throwsAsync(snapshots.stat({snapshotter, key: 'one'}), {code: 'NOT_FOUND'});
 		if (serves('2.1')) {
-			await snapshots.cleanup({snapshotter});
+			// containerd's overlayfs has none.
+			await snapshots.cleanup({snapshotter}).catch((error: unknown) => t.true(isKeelsonError(error, 'UNIMPLEMENTED') && daemon.kind === 'containerd', String(error)));
 		}
 		// It is gone: that is no failure.
 		await lease[Symbol.asyncDispose]();
@@ -144,7 +147,9 @@ export function servicesSuite(program: Program, release?: Release): void {
 		}
 		t.deepEqual((await tasks.metrics({filters: ['id==nobody']})).metrics, []);
 		const code = async (call: Promise<unknown>): Promise<string> => call.then(() => 'OK', (error: unknown) => isKeelsonError(error) ? error.code : String(error));
-		t.is(await code(transfer.transfer({source: {typeUrl: 'no.such/End', value: Buffer.alloc(0)}, destination: {typeUrl: 'no.such/End', value: Buffer.alloc(0)}})), 'UNIMPLEMENTED');
+		const refused = await code(transfer.transfer({source: {typeUrl: 'no.such/End', value: Buffer.alloc(0)}, destination: {typeUrl: 'no.such/End', value: Buffer.alloc(0)}}));
+		// containerd 2.1 has no code for it.
+		t.true(refused === 'UNIMPLEMENTED' || (refused === 'UNKNOWN' && daemon.kind === 'containerd'), refused);
 		t.true(['NOT_FOUND', 'UNIMPLEMENTED'].includes(await code(mounts.info({name: 'nobody'}))));
 		const opened = streaming.stream((async function* () {
 			yield {typeUrl: 'no.such/Init', value: Buffer.alloc(0)};

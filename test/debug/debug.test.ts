@@ -5,7 +5,7 @@ import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {text as textOf} from 'node:stream/consumers';
-import test from 'ava';
+import anyTest, {type TestFn} from 'ava';
 import {listenHttp, type HttpListener} from '../../lib/listen/http-listener.ts';
 import {debugRoutes} from '../../plugins/debug-inspector/routes.ts';
 import {command} from '../helpers/command.ts';
@@ -14,13 +14,16 @@ import {keelson} from '../helpers/keelson-program.ts';
 import {programsOf, releases} from '../helpers/releases.ts';
 import {until} from '../helpers/until.ts';
 
+// One after another: a profile, or a heap, is taken once at a time.
+const test = anyTest.serial as TestFn;
+
 let directory: string;
 let listener: HttpListener;
-test.before(async () => {
+anyTest.before(async () => {
 	directory = await mkdtemp(path.join(tmpdir(), 'keelson-debug-'));
 	listener = await listenHttp({address: path.join(directory, 'd.sock'), owner: {uid: 0, gid: 7}, routes: debugRoutes(), failed: error => console.error(error)});
 });
-test.after.always(async () => {
+anyTest.after.always(async () => {
 	await listener?.[Symbol.asyncDispose]();
 	await rm(directory, {recursive: true, force: true});
 });
