@@ -8,7 +8,7 @@ export interface MetricSubject {
 }
 
 /** Every source of metrics passes this. */
-export function metricSuite(test: TestFn, {name, open}: MetricSubject): void {
+export function metricsSuite(test: TestFn, {name, open}: MetricSubject): void {
 	test(`${name}: families have names, types and words, and each name is there once`, async t => {
 		await using subject = await open();
 		const families = await subject.source.collect(AbortSignal.timeout(10_000));

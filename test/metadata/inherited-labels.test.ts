@@ -14,6 +14,8 @@ test('a snapshotter is told the labels that are meant for it, and the client\'s 
 	t.deepEqual((await snapshots.stat('key')).labels, {...meant, ...own});
 	await snapshots.commit('one', 'key', {labels: {...own, 'containerd.io/snapshot/later': '1'}});
 	t.deepEqual(await told(), [{'containerd.io/snapshot/later': '1'}]);
-	await snapshots.view('view', 'one', {labels: {...meant, ...own}});
-	t.deepEqual((await told()).toSorted((a, b) => Object.keys(a).length - Object.keys(b).length), [{'containerd.io/snapshot/later': '1'}, meant]);
+	// A reference to what is there already would be refused.
+	const other = {...meant, 'containerd.io/snapshot.ref': 'two'};
+	await snapshots.view('view', 'one', {labels: {...other, ...own}});
+	t.deepEqual((await told()).toSorted((a, b) => Object.keys(a).length - Object.keys(b).length), [{'containerd.io/snapshot/later': '1'}, other]);
 });

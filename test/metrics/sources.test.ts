@@ -3,7 +3,7 @@ import {Metrics as MetricsV1} from '../../api/gen/cgroups/cgroup1/metrics.ts';
 import {Metrics as MetricsV2} from '../../api/gen/cgroups/cgroup2/metrics.ts';
 import {VersionDefinition} from '../../api/gen/services/version/v1/version.ts';
 import {grpcService} from '../../contracts/grpc/grpc.ts';
-import {metricSuite} from '../../contracts/metrics/metrics.suite.ts';
+import {metricsSuite} from '../../contracts/metrics/metrics.suite.ts';
 import type {MetricFamily, MetricSource} from '../../contracts/metrics/metrics.ts';
 import type {Any} from '../../contracts/oci/any.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
@@ -46,9 +46,9 @@ const whole = {
 };
 
 const closed = (source: MetricSource) => ({source, [Symbol.asyncDispose]: async () => undefined});
-metricSuite(test, {name: 'process', open: async () => closed(new ProcessMetrics({version: '1', revision: ''}))});
-metricSuite(test, {name: 'cgroups', open: async () => closed(cgroupMetrics(whole))});
-metricSuite(test, {name: 'calls', async open() {
+metricsSuite(test, {name: 'process', open: async () => closed(new ProcessMetrics({version: '1', revision: ''}))});
+metricsSuite(test, {name: 'cgroups', open: async () => closed(cgroupMetrics(whole))});
+metricsSuite(test, {name: 'calls', async open() {
 	const source = new CallCounts({hasTimes: true});
 	const room = await GrpcRoom.open([versionService({version: '1', revision: ''})], {counts: source});
 	await room.client.unary(VersionDefinition.fullName, VersionDefinition.methods.version, {});
