@@ -9,6 +9,7 @@ import type {OciRuntimes} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import {isKeelsonError} from '../../../kernel/errors.ts';
 import {nameThread} from '../../../lib/sys/process.ts';
 import {shimSocketPath} from '../protocol/shim-socket.ts';
+import {readInput} from './read-input.ts';
 import {Reaper} from './reaper.ts';
 import {expectNames, parseShimArguments, type ShimArguments} from './shim-arguments.ts';
 import {groupOf} from './shim-group.ts';
@@ -46,7 +47,7 @@ export async function runShim(program: ShimProgram): Promise<void> {
 			const {describeRuntime} = await import('./info.ts');
 			const scratch = await mkdtemp(path.join(tmpdir(), 'keelson-shim-'));
 			try {
-				writeSync(1, await describeRuntime(readFileSync(0), program.runtimes(reaper.run.bind(reaper)), {...program, scratch}));
+				writeSync(1, await describeRuntime(readInput(), program.runtimes(reaper.run.bind(reaper)), {...program, scratch}));
 			} finally {
 				await rm(scratch, {recursive: true, force: true});
 			}
@@ -114,7 +115,7 @@ function settle(): void {
 
 // What most daemons say there is nothing, or options that come again with the container.
 async function completed(flags: ShimArguments): Promise<ShimArguments> {
-	const input = isatty(0) ? Buffer.alloc(0) : readFileSync(0);
+	const input = isatty(0) ? Buffer.alloc(0) : readInput();
 	if (input.length === 0) {
 		return flags;
 	}
