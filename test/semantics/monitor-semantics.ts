@@ -59,7 +59,8 @@ export function monitorSemantics(fact: Fact): void {
 		t.is(await statusOf(room, succeeds), Status.STOPPED);
 		t.regex(await readFile(log, 'utf8'), /again\nagain\n/);
 		await remove(room, always, twice, succeeds, stopped, goesOn);
-	});
+		// containerd 1.6 deletes the tasks of such containers, which have no snapshot, and was not seen to make new ones.
+	}, {since: '2.1'});
 
 	fact('a container that shall be stopped is; one whose policy is no, and a task that is paused, are left alone', async (t, room) => {
 		const [no, paused] = [await watched(room, ['true'], {policy: 'no'}), await watched(room, ['sleep', '60'], {policy: 'always'})];
