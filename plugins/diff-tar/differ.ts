@@ -1,12 +1,10 @@
 import {open} from 'node:fs/promises';
-import {Socket} from 'node:net';
 import type {ApartLayer, AppliedLayer, ApplyOptions, ComparedLayer, CompareOptions, Differ, LayerBytes} from '../../contracts/diff/diff.ts';
 import {parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {syncFileSystem} from '../../lib/sys/file-system.ts';
-import {createPipe} from '../../lib/sys/pipe.ts';
 import {findApart, findTarget, type ApplyTarget} from './apply-target.ts';
 import type {CompareSource} from './compare-job.ts';
 import {ComparedBytes} from './compared-bytes.ts';
@@ -17,6 +15,7 @@ import type {ImpliedDirectory} from './later-layers.ts';
 import {openLayer} from './layer-input.ts';
 import {mountTree} from './mounted-tree.ts';
 import type {WorkerPool} from './worker-pool.ts';
+import {openWorkerOutput} from './worker-output.ts';
 
 export interface TarDifferOptions {
 	readonly pool: WorkerPool;
@@ -77,15 +76,10 @@ export class TarDiffer implements Differ {
 		const compression = named === 'unknown' ? 'none' : named;
 		await using resources = new AsyncDisposableStack();
 		const source = await this.#findSource(lower, upper, resources);
-		const stop = new AbortController();
-		const ended = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-		const pipe = createPipe(pipeBytes);
-		const socket = new Socket({fd: pipe.reader, readable: true, writable: false});
-		// A worker that waits for its reader is set free by the reader's end.
-		ended.addEventListener('abort', () => socket.destroy(), {once: true});
+		const {stop, ended, writer, socket} = openWorkerOutput(signal);
 		const held = resources.move();
 		const work = this.#options.pool.run({
-			kind: 'compare', source, compression, output: pipe.writer,
+			kind: 'compare', source, compression, output: writer,
 			latestNs: sourceDateEpoch === undefined ? undefined : BigInt(sourceDateEpoch.getTime()) * 1_000_000n,
 		}, {signal: ended});
 		const diffId = digestOf(work, held);
@@ -131,5 +125,3 @@ async function digestOf(work: Promise<{readonly sha256: string}>, mounts: AsyncD
 	await using _mounts = mounts;
 	return parseDigest(`sha256:${(await work).sha256}`);
 }
-
-const pipeBytes = 1024 * 1024;

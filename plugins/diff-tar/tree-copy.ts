@@ -1,9 +1,7 @@
-import {Socket} from 'node:net';
 import type {CopyOptions, CopyPlace, TreeCopy} from '../../contracts/copy/copy.ts';
 import type {LayerBytes} from '../../contracts/diff/diff.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
-import {createPipe} from '../../lib/sys/pipe.ts';
 import {ComparedBytes} from './compared-bytes.ts';
 import {boundDirectory, toReadOnly} from './compare-source.ts';
 import type {Program} from './decompressor.ts';
@@ -11,6 +9,7 @@ import type {Compression} from './layer-compression.ts';
 import {openLayer} from './layer-input.ts';
 import {mountTree} from './mounted-tree.ts';
 import type {WorkerPool} from './worker-pool.ts';
+import {openWorkerOutput} from './worker-output.ts';
 
 export interface TarTreeCopyOptions {
 	/** Not that of layers: a client that is slow, or a container's file system that hangs, must hold up no pull. */
@@ -19,8 +18,6 @@ export interface TarTreeCopyOptions {
 	readonly mountDirectory: string;
 	readonly programs: Readonly<Partial<Record<Compression, Program>>>;
 }
-
-const pipeBytes = 1024 * 1024;
 
 /** Parts of trees as tars, read and written in worker threads with synchronous calls. */
 export class TarTreeCopy implements TreeCopy {
@@ -34,16 +31,11 @@ export class TarTreeCopy implements TreeCopy {
 		signal?.throwIfAborted();
 		await using resources = new AsyncDisposableStack();
 		const root = await this.#open(tree, {resources, isWritten: false});
-		const stop = new AbortController();
-		const ended = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-		const pipe = createPipe(pipeBytes);
-		const socket = new Socket({fd: pipe.reader, readable: true, writable: false});
-		// A worker that waits for its reader is set free by the reader's end.
-		ended.addEventListener('abort', () => socket.destroy(), {once: true});
+		const {stop, ended, writer, socket} = openWorkerOutput(signal);
 		const held = resources.move();
 		const work = (async () => {
 			await using _tree = held;
-			await this.#options.pool.run({kind: 'pack', root, path, walks, owners: {keepsOwners, ids}, output: pipe.writer}, {signal: ended});
+			await this.#options.pool.run({kind: 'pack', root, path, walks, owners: {keepsOwners, ids}, output: writer}, {signal: ended});
 		})();
 		work.catch(() => undefined);
 		const bytes = new ComparedBytes(socket, work, stop);
