@@ -85,6 +85,37 @@ test('what a slow client has not read when the process ends is passed on until t
 	await tasks.delete(containerId);
 });
 
+test('an end is told once a reader that reads has read, and soon where nobody does', async t => {
+	await using stage = await ShimStage.open();
+	const tasks = stage.manager.tasks(stage.namespace);
+	const printed = 600 * 1024;
+	const command = ['/bin/sh', '-c', `head -c ${printed} /dev/zero`];
+	const read = await stage.container(command);
+	const fifo = stage.fifo();
+	using reader = new FifoReader(fifo);
+	await start(stage, read, {stdout: fifo});
+	let bytes = 0;
+	// Slowly: the process has long ended by then.
+	const reading = (async () => {
+		while (bytes < printed) {
+			await sleep(30);
+			bytes += reader.chunk(32 * 1024)?.length ?? 0;
+		}
+	})();
+	await tasks.wait(init(read));
+	t.is(bytes, printed);
+	await reading;
+	await tasks.delete(read);
+
+	const unread = await stage.container(command);
+	await start(stage, unread, {stdout: stage.fifo()});
+	const began = performance.now();
+	await tasks.wait(init(unread));
+	t.true(performance.now() - began < 6000, `${performance.now() - began} ms`);
+	await tasks.delete(unread);
+	t.deepEqual([...await stage.leftovers(read), ...await stage.leftovers(unread)], []);
+});
+
 test('buffered output never waits: the newest of it is kept, and what is dropped is counted', async t => {
 	const stdioBufferBytes = 256 * 1024;
 	await using stage = await ShimStage.open({stdio: 'buffered', stdioBufferBytes});
