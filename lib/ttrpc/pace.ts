@@ -27,6 +27,6 @@ export class Pace {
 			this.#windowEndsMs = nowMs + windowMs;
 		}
 		this.#left -= 1 + Math.floor(data.byteLength / countedBytes);
-		return this.#left > 0 ? undefined : sleep(this.#windowEndsMs - nowMs, undefined, {ref: false});
+		return this.#left > 0 ? undefined : sleep(this.#windowEndsMs - nowMs);
 	}
 }

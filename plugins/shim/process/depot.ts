@@ -31,7 +31,7 @@ export class Depot implements AsyncDisposable {
 		this.#path = path;
 		this.#listener = listener;
 		this.#watcher = watcher;
-		this.#look = setInterval(() => void this.#dropForgotten(), lookMs).unref();
+		this.#look = setInterval(() => void this.dropForgotten(), lookMs).unref();
 		this.#accepting = this.#accept();
 	}
 
@@ -71,6 +71,20 @@ export class Depot implements AsyncDisposable {
 		const all = new Map(this.#held);
 		this.#held.clear();
 		return all;
+	}
+
+	/** Closes what was given of containers whose bundles are gone: their shim died before it could say so, or said so to the spare before this one. By itself every five seconds. */
+	async dropForgotten(): Promise<void> {
+		for (const [owner, processes] of this.#held) {
+			for (const [key, {bundle}] of processes) {
+				if (!await access(bundle).then(() => true, () => false)) {
+					drop(processes, key);
+				}
+			}
+			if (processes.size === 0 && this.#held.get(owner) === processes) {
+				this.#held.delete(owner);
+			}
+		}
 	}
 
 	/** Takes nothing from now on; what was not taken out is closed. */
@@ -151,20 +165,6 @@ export class Depot implements AsyncDisposable {
 			this.#held.set(message.owner, mine);
 		} else {
 			this.#held.delete(message.owner);
-		}
-	}
-
-	// Of a shim that died, when its containers were taken away without it.
-	async #dropForgotten(): Promise<void> {
-		for (const [owner, processes] of this.#held) {
-			for (const [key, {bundle}] of processes) {
-				if (!await access(bundle).then(() => true, () => false)) {
-					drop(processes, key);
-				}
-			}
-			if (processes.size === 0 && this.#held.get(owner) === processes) {
-				this.#held.delete(owner);
-			}
 		}
 	}
 }

@@ -15,6 +15,8 @@ import {ShimListener} from './shim-listener.ts';
 const abandonedMs = 1000;
 const neverAskedMs = 10_000;
 const lookMs = 250;
+/** So long after the daemon went it is looked at once a look whether what is held is still wanted: this process would stay for it. */
+const forgetMs = 2000;
 /** For the last answer to be written. */
 const drainMs = 1000;
 /** Of the task protocol, as a shim's `start` answers a daemon of ours. */
@@ -92,9 +94,15 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 	const listener: ShimListener = await ShimListener.open(socketPath, server);
 	const depot = Depot.open(depotPath(given.address), watcher);
 	listening(socketPath);
+	let attendedAt = performance.now();
 	let idleSince = performance.now();
 	let limitMs = neverAskedMs;
 	const look = setInterval(() => {
+		if (listener.connections > 0) {
+			attendedAt = performance.now();
+		} else if (performance.now() - attendedAt < forgetMs) {
+			void depot.dropForgotten();
+		}
 		if (isTaken || listener.connections > 0 || depot.size > 0) {
 			idleSince = performance.now();
 			limitMs = abandonedMs;
