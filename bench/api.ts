@@ -1,80 +1,109 @@
-import {Client, credentials, Metadata} from '@grpc/grpc-js';
+import type {Any} from '../api/gen/google/protobuf/any.ts';
+import {ContainersDefinition, CreateContainerRequest, GetContainerRequest, ListContainersRequest} from '../api/gen/services/containers/v1/containers.ts';
+import {CreateImageRequest, ImagesDefinition, ListImagesRequest} from '../api/gen/services/images/v1/images.ts';
 import {VersionDefinition} from '../api/gen/services/version/v1/version.ts';
-import {ContainersDefinition} from '../api/gen/services/containers/v1/containers.ts';
+import {Registry} from '../test/helpers/registry.ts';
+import {pushTestImages} from '../test/helpers/test-images.ts';
+import {ApiClient, placeOf, type Call} from './api-client.ts';
 import {inTurn, withContestants, type Contestant} from './contestants.ts';
+import {benchContent} from './content.ts';
+import {benchEvents} from './events.ts';
 import {median, percentile, report, timed} from './measure.ts';
 
 const LATENCY_CALLS = 400;
 const RATE_CALLS = 4000;
-const RATE_CALLERS = 16;
+const ROUNDS = 6;
+const LIST_ROUNDS = 6;
+const IMAGES = 1000;
+const CONTAINERS = 10_000;
+/** A reply has 16 MiB. */
+const SMALL_SPEC_BYTES = 600;
+const CREATORS = 16;
 
-/** Unary calls: one at a time, and sixteen at a time. One client for both: Node's, whose own cost both pay. */
+/** Unary calls, lists, content and events, against Debian's containerd. */
 export async function benchApi(): Promise<void> {
+	await using registry = await Registry.start();
+	const {busybox} = await pushTestImages(registry);
 	await withContestants('api', async (ours, peer) => {
-		const clients = new Map([ours, peer].map(contestant => [contestant.who, new ApiClient(contestant)]));
-		const client = ({who}: Contestant): ApiClient => clients.get(who) as ApiClient;
-		try {
-			for (const kind of ['version', 'containers'] as const) {
-				const latency = await inTurn(6, [ours, peer], async contestant => client(contestant).latency(kind));
-				report(`unary-${kind}-p50`, {ours: median(latency.ours.slice(1)), peer: median(latency.peer.slice(1)), unit: 'us'});
-				const rate = await inTurn(5, [ours, peer], async contestant => client(contestant).rate(kind));
-				report(`unary-${kind}-per-second`, {ours: median(rate.ours.slice(1)), peer: median(rate.peer.slice(1)), unit: '/s', direction: 'throughput'});
-			}
-		} finally {
-			for (const one of clients.values()) {
-				one.close();
-			}
+		const both = [ours, peer] as const;
+		using clients = new DisposableStack();
+		const byWho = {ours: clients.use(new ApiClient(placeOf(ours))), peer: clients.use(new ApiClient(placeOf(peer)))};
+		const client = ({who}: Contestant): ApiClient => byWho[who];
+		for (const contestant of both) {
+			await contestant.ctr.ok('images', 'pull', '--plain-http', busybox);
+			await contestant.ctr.ok('containers', 'create', busybox, 'real');
 		}
+		for (const [name, call] of [['version', version], ['containers-get', getContainer('real')]] as const) {
+			const all: Record<Contestant['who'], number[]> = {ours: [], peer: []};
+			const latency = await inTurn(ROUNDS, both, async (contestant, round) => {
+				const samples = await client(contestant).latencies(call, LATENCY_CALLS);
+				all[contestant.who].push(...round === 0 ? [] : samples);
+				return percentile(samples, 0.5) * 1000;
+			});
+			report(`unary-${name}-p50`, {ours: median(latency.ours.slice(1)), peer: median(latency.peer.slice(1)), unit: 'us', target: 1.5});
+			report(`unary-${name}-p99`, {ours: percentile(all.ours, 0.99) * 1000, peer: percentile(all.peer, 0.99) * 1000, unit: 'us'});
+			const rate = await inTurn(ROUNDS - 1, both, async contestant => client(contestant).rate(call, RATE_CALLS));
+			report(`unary-${name}-per-second`, {ours: median(rate.ours.slice(1)), peer: median(rate.peer.slice(1)), unit: '/s', direction: 'throughput'});
+		}
+		await benchContent(both);
+		await benchEvents(both);
+		await lists(both, client);
 	});
 }
 
-type Kind = 'version' | 'containers';
-
-class ApiClient {
-	readonly #client: Client;
-	readonly #metadata = new Metadata();
-
-	constructor({daemon, ctr}: Contestant) {
-		this.#client = new Client(`unix:${daemon.places.address}`, credentials.createInsecure(), {'grpc.default_authority': 'localhost'});
-		this.#metadata.set('containerd-namespace', ctr.namespace);
+async function lists(both: readonly [Contestant, Contestant], client: (contestant: Contestant) => ApiClient): Promise<void> {
+	const small: Any = {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec', value: Buffer.from(JSON.stringify({ociVersion: '1.0.2', annotations: {filler: 'x'.repeat(SMALL_SPEC_BYTES)}}))};
+	const real = ContainersDefinition.methods.get.responseType.decode(await client(both[1]).unary(getContainer('real'))).container?.spec;
+	const target = {mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'1'.repeat(64)}`, size: 1000n, annotations: {}};
+	for (const contestant of both) {
+		await many(IMAGES, async at => client(contestant).unary({
+			service: ImagesDefinition.fullName, method: ImagesDefinition.methods.create,
+			request: CreateImageRequest.encode(CreateImageRequest.fromPartial({image: {name: `registry.example/image-${at}:latest`, target}})).finish(),
+		}));
+		await createContainers(client(contestant), 'small', small);
 	}
+	const images: Call = {service: ImagesDefinition.fullName, method: ImagesDefinition.methods.list, request: ListImagesRequest.encode({filters: []}).finish()};
+	const imageTimes = await inTurn(LIST_ROUNDS, both, async contestant => client(contestant).latency(images, 5));
+	report(`images-list-${IMAGES}`, {ours: median(imageTimes.ours), peer: median(imageTimes.peer), unit: 'ms', target: 1.5});
 
-	/** Microseconds, the median of one caller's calls. */
-	async latency(kind: Kind): Promise<number> {
-		const samples: number[] = [];
-		for (let call = 0; call < LATENCY_CALLS; call++) {
-			samples.push(1000 * await timed(async () => this.#call(kind)));
+	const containers: Call = {service: ContainersDefinition.fullName, method: ContainersDefinition.methods.list, request: ListContainersRequest.encode({filters: []}).finish()};
+	const times = await inTurn(LIST_ROUNDS, both, async contestant => client(contestant).latency(containers, 3));
+	report(`containers-list-${CONTAINERS}`, {ours: median(times.ours), peer: median(times.peer), unit: 'ms', target: 1.5});
+	for (const contestant of both) {
+		await createContainers(client(contestant), 'real', real);
+	}
+	const stream: Call = {...containers, method: ContainersDefinition.methods.listStream, request: ListContainersRequest.encode({filters: ['id~=/^real-/']}).finish()};
+	const streamTimes = await inTurn(LIST_ROUNDS, both, async contestant => {
+		let count = 0;
+		const elapsedMs = await timed(async () => client(contestant).stream(stream, () => {
+			count++;
+		}));
+		if (count !== CONTAINERS) {
+			throw new Error(`${contestant.name}: ${count} of ${CONTAINERS} containers came`);
 		}
-		return percentile(samples, 0.5);
-	}
+		return elapsedMs;
+	});
+	report(`containers-list-stream-${CONTAINERS}`, {ours: median(streamTimes.ours), peer: median(streamTimes.peer), unit: 'ms', target: 1.5});
+}
 
-	/** Calls a second with sixteen callers. */
-	async rate(kind: Kind): Promise<number> {
-		let left = RATE_CALLS;
-		const elapsedMs = await timed(async () => Promise.all(Array.from({length: RATE_CALLERS}, async () => {
-			while (left-- > 0) {
-				await this.#call(kind);
-			}
-		})));
-		return RATE_CALLS / (elapsedMs / 1000);
-	}
+async function createContainers(client: ApiClient, prefix: string, spec: Any | undefined): Promise<void> {
+	await many(CONTAINERS, async at => client.unary({
+		service: ContainersDefinition.fullName, method: ContainersDefinition.methods.create,
+		request: CreateContainerRequest.encode(CreateContainerRequest.fromPartial({container: {id: `${prefix}-${at}`, runtime: {name: 'io.containerd.runc.v2'}, ...(spec === undefined ? {} : {spec})}})).finish(),
+	}));
+}
 
-	close(): void {
-		this.#client.close();
-	}
+async function many(count: number, work: (at: number) => Promise<unknown>): Promise<void> {
+	let next = 0;
+	await Promise.all(Array.from({length: CREATORS}, async () => {
+		while (next < count) {
+			await work(next++);
+		}
+	}));
+}
 
-	async #call(kind: Kind): Promise<void> {
-		const [definition, method, request] = kind === 'version'
-			? [VersionDefinition, VersionDefinition.methods.version, Buffer.alloc(0)] as const
-			: [ContainersDefinition, ContainersDefinition.methods.list, Buffer.from(ContainersDefinition.methods.list.requestType.encode({filters: []}).finish())] as const;
-		await new Promise<void>((resolve, reject) => {
-			this.#client.makeUnaryRequest(`/${definition.fullName}/${method.name}`, (bytes: Buffer) => bytes, (bytes: Buffer) => bytes, request, this.#metadata, error => {
-				if (error === null) {
-					resolve();
-				} else {
-					reject(error);
-				}
-			});
-		});
-	}
+const version: Call = {service: VersionDefinition.fullName, method: VersionDefinition.methods.version, request: Buffer.alloc(0)};
+
+function getContainer(id: string): Call {
+	return {service: ContainersDefinition.fullName, method: ContainersDefinition.methods.get, request: GetContainerRequest.encode({id}).finish()};
 }

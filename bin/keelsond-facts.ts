@@ -1,12 +1,12 @@
 import {existsSync} from 'node:fs';
-import {glob, readFile} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {Config} from '../kernel/config.ts';
 import type {Table} from '../kernel/table.ts';
 import type {Flags} from './keelsond-line.ts';
 
 const OPERATORS_FILE = '/etc/keelson/config.toml';
-const DROP_INS = '/etc/keelson/conf.d/*.toml';
+const DROP_INS = '/etc/keelson/conf.d';
 
 /** The directory of the package: the nearest above this file that has a package.json, since compiled files may lie deeper. */
 export function packageDirectory(): string {
@@ -37,7 +37,12 @@ export async function configFrom(flags: Flags, {isDefault = false, followsImport
 		return Config.load({builtIn: join(packageDirectory(), 'config.toml')});
 	}
 	const files = file === undefined
-		? [...existsSync(OPERATORS_FILE) ? [OPERATORS_FILE] : [], ...(await Array.fromAsync(glob(DROP_INS))).toSorted()]
+		? [...existsSync(OPERATORS_FILE) ? [OPERATORS_FILE] : [], ...await dropIns()]
 		: [file];
 	return Config.load({builtIn: join(packageDirectory(), 'config.toml'), files, overrides, followsImports});
+}
+
+async function dropIns(): Promise<readonly string[]> {
+	const names = await readdir(DROP_INS).catch(() => []);
+	return names.filter(name => name.endsWith('.toml') && !name.startsWith('.')).toSorted().map(name => join(DROP_INS, name));
 }

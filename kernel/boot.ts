@@ -61,6 +61,7 @@ class Kernel implements Running {
 	readonly #services = emptyContainer();
 	readonly #started: Started[] = [];
 	readonly #stopping = new AbortController();
+	readonly #booted = Promise.withResolvers<void>();
 	#stopped: Promise<void> | undefined;
 
 	constructor(options: BootOptions) {
@@ -94,6 +95,7 @@ class Kernel implements Running {
 			await this.#startOne(plugin, tables.get(plugin)?.value, problems.get(plugin));
 		}
 		await this.#insist(required);
+		this.#booted.resolve();
 	}
 
 	/** Rejects when a required plugin is not there, naming all of them. */
@@ -174,6 +176,7 @@ class Kernel implements Running {
 				signal: AbortSignal.any([this.#stopping.signal, late.signal]),
 				log: this.#log.with({plugin: id}),
 				status: this.status,
+				booted: this.#booted.promise,
 				skip(reason) {
 					throw new Skipped(`skip plugin: ${reason}`);
 				},
@@ -204,6 +207,7 @@ class Kernel implements Running {
 		const {stopTimeoutMs = STOP_TIMEOUT_MS} = this.#options;
 		const end = performance.now() + stopTimeoutMs;
 		this.#stopping.abort(new KeelsonError('CANCELLED', 'the daemon stops'));
+		this.#booted.resolve();
 		for (let started = this.#started.pop(); started !== undefined; started = this.#started.pop()) {
 			// Whoever comes after one that hangs still gets a moment to put its things in order.
 			await this.#stop(started, Math.max(Math.min(end - performance.now(), stopTimeoutMs / 2), 50));

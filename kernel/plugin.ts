@@ -28,6 +28,8 @@ export interface InitContext<Config, Services> {
 	readonly log: Logger;
 	/** What the kernel knows of all plugins; complete once boot is done, live after that. */
 	readonly status: KernelStatus;
+	/** Resolves when the boot is over and clients are served, or will not be: for work that may wait for that, and that nobody's init waits for. */
+	readonly booted: Promise<void>;
 	/** Stands down for good because this machine or configuration cannot run the plugin; says so in its status as `skip plugin: reason`. */
 	readonly skip: (reason: string) => never;
 }

@@ -3,6 +3,7 @@ import {createServer, type IncomingMessage, type Server, type ServerResponse} fr
 import type {AddressInfo, Socket} from 'node:net';
 import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
+import {constants, createGzip} from 'node:zlib';
 import {isKeelsonError} from '../../kernel/errors.ts';
 import {parseTcpAddress} from './tcp-address.ts';
 import {listenUnix, type SocketOwner} from './unix-socket.ts';
@@ -17,7 +18,7 @@ export interface HttpAnswer {
 	readonly status?: number;
 	/** Of the body, as `content-type` has it. */
 	readonly type: string;
-	/** Text, chunks that are made no faster than they are read, or a stream, which is destroyed when it is not read to its end. */
+	/** Text, chunks that are made no faster than they are read (both compressed for who takes that), or a stream, which is destroyed when it is not read to its end. */
 	readonly body: string | Iterable<string> | Readable;
 	readonly headers?: Readonly<Record<string, string>>;
 }
@@ -86,7 +87,7 @@ async function bindTcp(server: Server, address: string, half: AsyncDisposableSta
 	return `tcp://${family === 'IPv6' ? `[${host}]` : host}:${port}`;
 }
 
-async function answer({method = '', url = '/'}: IncomingMessage, response: ServerResponse, {routes, failed, closing}: Pick<HttpListenerOptions, 'routes' | 'failed'> & {readonly closing: AbortSignal}): Promise<void> {
+async function answer({method = '', url = '/', headers: {'accept-encoding': encodings = ''}}: IncomingMessage, response: ServerResponse, {routes, failed, closing}: Pick<HttpListenerOptions, 'routes' | 'failed'> & {readonly closing: AbortSignal}): Promise<void> {
 	const gone = new AbortController();
 	response.once('close', () => gone.abort());
 	const signal = AbortSignal.any([gone.signal, closing]);
@@ -101,8 +102,10 @@ async function answer({method = '', url = '/'}: IncomingMessage, response: Serve
 			return refuse(response, 404, `there is nothing at ${pathname}; there is ${Object.keys(routes).join(' ')}`);
 		}
 		const {status = 200, type, body, headers: more = {}} = await route({query, signal});
-		response.writeHead(status, {'content-type': type, ...more});
-		await pipeline(body instanceof Readable ? body : Readable.from(typeof body === 'string' ? [body] : body, {objectMode: false}), response);
+		const text = body instanceof Readable ? body : Readable.from(typeof body === 'string' ? [body] : body, {objectMode: false});
+		const isZipped = text !== body && takesGzip(String(encodings));
+		response.writeHead(status, {'content-type': type, vary: 'accept-encoding', ...(isZipped ? {'content-encoding': 'gzip'} : {}), ...more});
+		await (isZipped ? pipeline(text, createGzip({level: constants.Z_BEST_SPEED}), response) : pipeline(text, response));
 	} catch (error) {
 		if (signal.aborted) {
 			response.destroy();
@@ -113,6 +116,11 @@ async function answer({method = '', url = '/'}: IncomingMessage, response: Serve
 		}
 		refuse(response, statusOf(error), error instanceof Error ? error.message : String(error));
 	}
+}
+
+/** As `accept-encoding` says it (RFC 9110, 12.5.3): named, and not with a weight of nothing. */
+function takesGzip(encodings: string): boolean {
+	return encodings.split(',').map(one => one.trim().toLowerCase().split(/\s*;\s*q=/)).some(([name = '', weight = '1']) => name === 'gzip' && Number(weight) > 0);
 }
 
 function statusOf(error: unknown): number {

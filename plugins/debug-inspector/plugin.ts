@@ -3,8 +3,6 @@
 import {z} from 'zod';
 import {Server} from '../../contracts/grpc/server.ts';
 import {definePlugin} from '../../kernel/index.ts';
-import {listenHttp} from '../../lib/listen/http-listener.ts';
-import {debugRoutes} from './routes.ts';
 
 const id = z.int().min(0).default(0);
 
@@ -21,6 +19,8 @@ export const plugin = definePlugin({
 		if (address === '') {
 			skip('there is no address for debugging');
 		}
+		// Most daemons serve nothing of this, and start without loading it.
+		const [{listenHttp}, {debugRoutes}] = await Promise.all([import('../../lib/listen/http-listener.ts'), import('./routes.ts')]);
 		const listening = lifetime.use(await listenHttp({address, owner: {uid, gid}, routes: debugRoutes(), failed: error => log.error('debugging failed', {error})}));
 		log.info('serving debugging', {address: listening.address});
 		return {addresses: [listening.address]};

@@ -1,4 +1,4 @@
-import {Agent, ProxyAgent, type Dispatcher} from 'undici';
+import type * as Undici from 'undici';
 import type {Trust} from './hosts.ts';
 import {proxyFor} from './proxy.ts';
 
@@ -10,13 +10,15 @@ const AGENTS_MAX = 64;
 /** Pools of connections (HTTP/1.1 kept alive, HTTP/2 where the server offers it): one for each way of trusting and reaching a host. */
 export class Agents implements AsyncDisposable {
 	readonly #environment: Readonly<Record<string, string | undefined>>;
-	readonly #agents = new Map<string, Dispatcher>();
+	readonly #agents = new Map<string, Undici.Dispatcher>();
 
 	constructor(environment: Readonly<Record<string, string | undefined>>) {
 		this.#environment = environment;
 	}
 
-	get(url: URL, trust: Trust): Dispatcher {
+	async get(url: URL, trust: Trust): Promise<Undici.Dispatcher> {
+		// Not at the daemon's start, of which it would be a good part.
+		const undici = await import('undici');
 		const proxy = proxyFor(url, this.#environment);
 		const key = JSON.stringify([trust, proxy?.href]);
 		const known = this.#agents.get(key);
@@ -29,7 +31,7 @@ export class Agents implements AsyncDisposable {
 			// What is under way on it ends first.
 			oldest[1].close().catch(() => undefined);
 		}
-		const agent = agentOf(trust, proxy);
+		const agent = agentOf(undici, trust, proxy);
 		this.#agents.set(key, agent);
 		return agent;
 	}
@@ -40,7 +42,7 @@ export class Agents implements AsyncDisposable {
 	}
 }
 
-function agentOf({skipVerify, ca, client, dialTimeoutMs}: Trust, proxy: URL | undefined): Dispatcher {
+function agentOf({Agent, ProxyAgent}: typeof Undici, {skipVerify, ca, client, dialTimeoutMs}: Trust, proxy: URL | undefined): Undici.Dispatcher {
 	const tls = {
 		timeout: dialTimeoutMs ?? CONNECT_TIMEOUT_MS,
 		rejectUnauthorized: !skipVerify,

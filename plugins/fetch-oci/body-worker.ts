@@ -60,7 +60,7 @@ async function get({id, url, headers, trust, headersTimeoutMs, stallTimeoutMs}: 
 	try {
 		const address = new URL(url);
 		await stream(address, {
-			method: 'GET', headers, signal: ending.signal, dispatcher: agents.get(address, trust), headersTimeout: headersTimeoutMs, bodyTimeout: stallTimeoutMs,
+			method: 'GET', headers, signal: ending.signal, dispatcher: await agents.get(address, trust), headersTimeout: headersTimeoutMs, bodyTimeout: stallTimeoutMs,
 		}, answer => {
 			tell({id, kind: 'head', statusCode: answer.statusCode, headers: answer.headers});
 			return outlet;

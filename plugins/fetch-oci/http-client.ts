@@ -1,5 +1,5 @@
 import {Readable} from 'node:stream';
-import {request, type Dispatcher} from 'undici';
+import type {Dispatcher} from 'undici';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {Agents} from './agents.ts';
 import {BodyThread} from './body-thread.ts';
@@ -95,13 +95,14 @@ export class HttpClient implements AsyncDisposable {
 		using sending = body === undefined || typeof body === 'string' || (body instanceof Uint8Array && body.length <= SMALL_BYTES) ? undefined : new SentBody(body, this.#options.stallTimeoutMs);
 		const signals = [...(signal === undefined ? [] : [signal]), ...(sending === undefined ? [] : [sending.signal])];
 		const {headersTimeoutMs, stallTimeoutMs} = this.#timeouts();
+		const {request} = await import('undici');
 		const response = await request(url, {
 			method,
 			headers: {'user-agent': this.#options.userAgent, ...(body instanceof Uint8Array ? {'content-length': String(body.length)} : {}), ...headers},
 			body: sending === undefined ? body ?? null : Readable.from(sending.read()),
 			// Undici would close the connection after each HEAD, for servers that send a body all the same; those fail once, and are asked again.
 			reset: false,
-			dispatcher: this.#agents.get(url, trust),
+			dispatcher: await this.#agents.get(url, trust),
 			headersTimeout: headersTimeoutMs,
 			bodyTimeout: stallTimeoutMs,
 			...(signals.length === 0 ? {} : {signal: AbortSignal.any(signals)}),

@@ -137,7 +137,7 @@ export class Session {
 					continue;
 				}
 			}
-			await this.#backOff(response, {attempt, signal, what: `${request.method} ${shown(url)}`});
+			await this.#backOff(response, {attempt, signal, what: `${request.method} request to ${shown(url)}`});
 		}
 	}
 
@@ -150,7 +150,7 @@ export class Session {
 				return response;
 			}
 			if (response !== undefined) {
-				await this.#backOff(response, {attempt, signal, what: `GET ${shown(url)}`});
+				await this.#backOff(response, {attempt, signal, what: `GET request to ${shown(url)}`});
 			}
 		}
 	}
@@ -193,9 +193,11 @@ const CODES: Readonly<Record<number, ErrorCode>> = {400: 'INVALID_ARGUMENT', 401
 /** Says what was asked, the status, and the registry's own words, cut short. */
 async function failureOf(response: HttpResponse, what: string, notices: readonly string[]): Promise<KeelsonError> {
 	const {statusCode: status} = response;
+	// Not at the daemon's start: with it comes much that is not needed there.
+	const {STATUS_CODES: {[status]: reason}} = await import('node:http');
 	const code = CODES[status] ?? (isPassing(status) ? 'UNAVAILABLE' : 'UNKNOWN');
 	const words = await readBytes(response.body, {limit: ERROR_BYTES_MAX, what: 'error'}).then(bytes => bytes.toString('utf8').trim(), () => '');
 	const retryAfter = headerOf(response, 'retry-after').slice(0, 64);
 	const limits = status === 429 ? [...(retryAfter === '' ? [] : [`asked to wait until ${JSON.stringify(retryAfter)}`]), ...notices].map(one => `; ${one}`).join('') : '';
-	return new KeelsonError(code, `unexpected status from ${what}: ${status}${words === '' ? '' : `: ${words.slice(0, 500)}`}${limits}${code === 'NOT_FOUND' ? ': not found' : ''}`);
+	return new KeelsonError(code, `unexpected status from ${what}: ${status}${reason === undefined ? '' : ` ${reason}`}${words === '' ? '' : `: ${words.slice(0, 500)}`}${limits}${code === 'NOT_FOUND' ? ': not found' : ''}`);
 }

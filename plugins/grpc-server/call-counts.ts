@@ -1,5 +1,6 @@
 import {performance} from 'node:perf_hooks';
 import type {Method} from '../../contracts/grpc/grpc.ts';
+import {Histogram} from '../../contracts/metrics/histogram.ts';
 import type {MetricFamily, MetricSample, MetricSource} from '../../contracts/metrics/metrics.ts';
 
 /** By the number that a code has on the wire; the names are those of Go's gRPC. */
@@ -10,9 +11,6 @@ const CODES = [
 
 const TYPES = {unary: 'unary', 'server-stream': 'server_stream', 'client-stream': 'client_stream', bidi: 'bidi_stream'} as const satisfies Record<Method['kind'], string>;
 
-/** Upper bounds in seconds, as Prometheus's clients have them where nobody says otherwise. */
-const BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
-
 /** What was counted of one method since the daemon's start. */
 export class MethodCounts {
 	started = 0;
@@ -20,25 +18,17 @@ export class MethodCounts {
 	sent = 0;
 	readonly labels: MetricSample['labels'];
 	readonly #handled = new Float64Array(CODES.length);
-	/** By the first bound that a call's time is not above; the last: above all. */
-	readonly #times: Float64Array | undefined;
-	#seconds = 0;
+	readonly #times: Histogram | undefined;
 
 	constructor(service: string, {name, kind}: Pick<Method, 'name' | 'kind'>, hasTimes: boolean) {
 		this.labels = [['grpc_method', name], ['grpc_service', service], ['grpc_type', TYPES[kind]]];
-		this.#times = hasTimes ? new Float64Array(BOUNDS.length + 1) : undefined;
+		this.#times = hasTimes ? new Histogram() : undefined;
 	}
 
 	/** @param start what `performance.now()` said when the call came */
 	handled(code: number, start: number): void {
 		this.#handled[code] = (this.#handled[code] ?? 0) + 1;
-		if (this.#times !== undefined) {
-			const seconds = (performance.now() - start) / 1000;
-			const at = BOUNDS.findIndex(bound => seconds <= bound);
-			const index = at === -1 ? BOUNDS.length : at;
-			this.#times[index] = (this.#times[index] ?? 0) + 1;
-			this.#seconds += seconds;
-		}
+		this.#times?.observe((performance.now() - start) / 1000);
 	}
 
 	*byCode(): Generator<MetricSample, void, undefined> {
@@ -47,14 +37,8 @@ export class MethodCounts {
 		}
 	}
 
-	*byTime(): Generator<MetricSample, void, undefined> {
-		let below = 0;
-		for (const [index, bound] of [...BOUNDS, Infinity].entries()) {
-			below += this.#times?.[index] ?? 0;
-			yield {suffix: '_bucket', labels: [...this.labels, ['le', bound === Infinity ? '+Inf' : String(bound)]], value: below};
-		}
-		yield {suffix: '_sum', labels: this.labels, value: this.#seconds};
-		yield {suffix: '_count', labels: this.labels, value: below};
+	byTime(): readonly MetricSample[] {
+		return [...this.#times?.samples(this.labels) ?? []];
 	}
 }
 
@@ -87,7 +71,7 @@ export class CallCounts implements MetricSource {
 			{name: 'grpc_server_msg_sent_total', help: 'Messages that went to clients.', type: 'counter', samples: one('sent')},
 		];
 		return this.#hasTimes
-			? [...families, {name: 'grpc_server_handling_seconds', help: 'Time from the beginning of a call to its end.', type: 'histogram', samples: methods.flatMap(method => [...method.byTime()])}]
+			? [...families, {name: 'grpc_server_handling_seconds', help: 'Time from the beginning of a call to its end.', type: 'histogram', samples: methods.flatMap(method => method.byTime())}]
 			: families;
 	}
 }

@@ -1,4 +1,4 @@
-/** Metadata in one sqlite file, and the scheduler of its garbage collection. */
+/** Metadata in one sqlite file, the scheduler of its garbage collection, and the counts of that. */
 
 import {access} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -7,6 +7,7 @@ import {ContentStore} from '../../contracts/content/content.ts';
 import {EventBus} from '../../contracts/event/event.ts';
 import {GarbageCollector} from '../../contracts/metadata/garbage-collector.ts';
 import {Metadata} from '../../contracts/metadata/metadata.ts';
+import {MetricSource} from '../../contracts/metrics/metrics.ts';
 import {Snapshotter} from '../../contracts/snapshot/snapshot.ts';
 import {all, definePlugin, KeelsonError, once, one} from '../../kernel/index.ts';
 import {Database} from '../../lib/sqlite/database.ts';
@@ -48,7 +49,18 @@ const scheduler = definePlugin({
 	},
 });
 
-export const plugin = [metadata, scheduler];
+const counts = definePlugin({
+	id: 'io.containerd.metrics.v1.gc',
+	provides: MetricSource,
+	requires: {collector: one(GarbageCollector)},
+	config: z.strictObject({}),
+
+	init({services: {collector}, skip}) {
+		return collector instanceof CollectionScheduler ? collector.counts : skip('the collections are another plugin\'s');
+	},
+});
+
+export const plugin = [metadata, scheduler, counts];
 
 // Its containers and images would be there and yet nobody would see them.
 async function refuseBolt(file: string): Promise<void> {

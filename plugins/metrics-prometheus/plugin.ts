@@ -4,7 +4,6 @@ import {z} from 'zod';
 import {Server} from '../../contracts/grpc/server.ts';
 import {MetricSource} from '../../contracts/metrics/metrics.ts';
 import {all, definePlugin} from '../../kernel/index.ts';
-import {listenHttp} from '../../lib/listen/http-listener.ts';
 import {exposition, expositionType} from './exposition.ts';
 import {ProcessMetrics} from './process-metrics.ts';
 import {Scrape} from './scrape.ts';
@@ -20,6 +19,8 @@ const server = definePlugin({
 		if (address === '') {
 			skip('there is no address for metrics');
 		}
+		// Most daemons serve none, and start without loading what it takes.
+		const {listenHttp} = await import('../../lib/listen/http-listener.ts');
 		const scrape = new Scrape(sources, log);
 		const listening = lifetime.use(await listenHttp({
 			address, owner: {uid: 0, gid: 0},

@@ -5,10 +5,7 @@ import {ContentStore} from '../../contracts/content/content.ts';
 import {Differ} from '../../contracts/diff/diff.ts';
 import {Snapshotter} from '../../contracts/snapshot/snapshot.ts';
 import {definePlugin, definePlugins, one, type Plugin} from '../../kernel/index.ts';
-import {Connection} from './connection.ts';
-import {ContentProxy} from './content-proxy.ts';
-import {DiffProxy} from './diff-proxy.ts';
-import {SnapshotProxy} from './snapshot-proxy.ts';
+import type {Connection} from './connection.ts';
 
 /**
  * The namespace in which snapshotters and content stores are asked, whoever the caller is, unlike containerd's proxies, which pass on the caller's.
@@ -42,23 +39,36 @@ export const plugin = definePlugins((config, refuse) => {
 });
 
 function proxyPlugin(name: string, {type, address, exports, capabilities}: z.output<typeof entry>): Plugin {
-	const connect = (): Connection => new Connection({address, headers: HEADERS});
+	// What speaks gRPC is loaded where there is somebody to speak to: it would be a tenth of the daemon's start.
+	const connect = async (): Promise<Connection> => {
+		const {Connection} = await import('./connection.ts');
+		return new Connection({address, headers: HEADERS});
+	};
 	const common = {config: z.strictObject({}), exports: {...exports, address}, capabilities};
 	switch (type) {
 		case 'snapshot':
 			return definePlugin({
 				...common, id: `io.containerd.snapshotter.v1.${name}`, provides: Snapshotter, requires: {},
-				init: ({lifetime}) => lifetime.use(new SnapshotProxy(connect(), name)),
+				async init({lifetime}) {
+					const {SnapshotProxy} = await import('./snapshot-proxy.ts');
+					return lifetime.use(new SnapshotProxy(await connect(), name));
+				},
 			});
 		case 'content':
 			return definePlugin({
 				...common, id: `io.containerd.content.v1.${name}`, provides: ContentStore, requires: {},
-				init: ({lifetime}) => lifetime.use(new ContentProxy(connect())),
+				async init({lifetime}) {
+					const {ContentProxy} = await import('./content-proxy.ts');
+					return lifetime.use(new ContentProxy(await connect()));
+				},
 			});
 		case 'diff':
 			return definePlugin({
 				...common, id: `io.containerd.differ.v1.${name}`, provides: Differ, requires: {content: one(ContentStore)},
-				init: ({lifetime, services}) => lifetime.use(new DiffProxy(connect(), services.content)),
+				async init({lifetime, services}) {
+					const {DiffProxy} = await import('./diff-proxy.ts');
+					return lifetime.use(new DiffProxy(await connect(), services.content));
+				},
 			});
 	}
 }

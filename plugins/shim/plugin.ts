@@ -43,10 +43,10 @@ const tasks = definePlugin({
 		mounts: maybe(MountManager),
 	},
 	config,
-	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, warm_spare: hasWarmSpare, shim, runtimes, runtime_root: runtimeRoot, stdio, stdio_buffer_bytes: stdioBufferBytes, differ}, services, root, state, daemon, lifetime, log}) {
+	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, warm_spare: hasWarmSpare, shim, runtimes, runtime_root: runtimeRoot, stdio, stdio_buffer_bytes: stdioBufferBytes, differ}, services, root, state, daemon, booted, lifetime, log}) {
 		const own = shim === '' ? await launcherIn(root) : shim;
 		return lifetime.use(await ShimTaskManager.open({
-			...services, differ: services.differs.get(differ), log, containersPerShim, hasWarmSpare,
+			...services, begin: booted, differ: services.differs.get(differ), log, containersPerShim, hasWarmSpare,
 			spareMs: spareSeconds * 1000,
 			place: {state, root},
 			deadlines: deadlinesFrom(daemon.config['timeouts']),

@@ -1,5 +1,7 @@
 import {randomBytes} from 'node:crypto';
+import {once} from 'node:events';
 import {mkdir, mkdtemp, readFile} from 'node:fs/promises';
+import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {command} from './command.ts';
@@ -118,7 +120,8 @@ export class Daemon implements AsyncDisposable {
 			env: {...env, ...this.#options.env, PATH: [...this.#options.searchFirst ?? [], this.#options.env?.['PATH'] ?? env?.['PATH'] ?? process.env['PATH']].join(':')},
 			// Longer than it ever takes by itself: a machine that others use as well is no failure.
 			readyMs: 30_000,
-			isReady: async () => (await command(probe.program, ['--address', probe.address, '--connect-timeout', '1s', '--timeout', '5s', 'version'])).code === 0,
+			// First as cheaply as can be: each client that is started is work beside the daemon's own start.
+			isReady: async () => await accepts(this.places.address) && (await command(probe.program, ['--address', probe.address, '--connect-timeout', '1s', '--timeout', '5s', 'version'])).code === 0,
 		});
 	}
 
@@ -156,5 +159,18 @@ export class Daemon implements AsyncDisposable {
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.stop();
 		await sweep(this.places.directory, this.#namespaces);
+	}
+}
+
+/** Whether somebody listens on a socket. */
+async function accepts(address: string): Promise<boolean> {
+	const socket = connect(address);
+	try {
+		await once(socket, 'connect');
+		return true;
+	} catch {
+		return false;
+	} finally {
+		socket.destroy();
 	}
 }

@@ -12,7 +12,7 @@ import {until} from '../helpers/until.ts';
 type Families = ReadonlyMap<string, ExposedFamily>;
 
 /** What a client's dashboard may read of containerd and finds here too, where a machine has it. */
-const OURS = /^(?:container_|containerd_build_info|grpc_server_|process_)/;
+const OURS = /^(?:container_|containerd_build_info|containerd_gc_|grpc_server_|process_)/;
 
 let registry: Registry;
 let image: string;
@@ -36,10 +36,17 @@ async function measured(release: Release, program: (config: string) => Program):
 		const response = await until('the metrics of the container', async () => {
 			const answer = await fetch(`http://127.0.0.1:${port}/v1/metrics`);
 			const text = await answer.text();
-			return text.includes('container_id="one"') ? {type: answer.headers.get('content-type'), text} : undefined;
+			return text.includes('container_id="one"') ? {type: answer.headers.get('content-type'), encoding: answer.headers.get('content-encoding'), text} : undefined;
 		});
 		if (response.type?.startsWith('text/plain; version=0.0.4') !== true) {
 			throw new Error(`metrics are of type ${response.type}`);
+		}
+		if (response.encoding !== 'gzip') {
+			throw new Error(`metrics come as ${response.encoding} for a client that takes gzip`);
+		}
+		const plain = await fetch(`http://127.0.0.1:${port}/v1/metrics`, {headers: {'accept-encoding': 'gzip;q=0, identity'}});
+		if (plain.headers.get('content-encoding') !== null || !(await plain.text()).startsWith('# HELP')) {
+			throw new Error(`metrics come as ${plain.headers.get('content-encoding')} for a client that takes no gzip`);
 		}
 		await ctr.ok('tasks', 'delete', '--force', 'one');
 		return readExposition(response.text);
@@ -71,6 +78,8 @@ test.serial('numbers are what they say', t => {
 	t.true(sum('grpc_server_handled_total', 'grpc_code="NotFound"') >= 1);
 	t.true(sum('grpc_server_started_total', 'grpc_method="Create"') >= 2);
 	t.is(sum('containerd_build_info_total', ''), 1);
+	t.true(sum('containerd_gc_collections_total', 'status="success"') >= 1);
+	t.true(sum('containerd_gc_gc_seconds_count', '') >= 1);
 	t.true(Math.abs(sum('process_start_time_seconds', '') - Date.now() / 1000) < 600);
 	t.true(sum('process_resident_memory_bytes', '') > 10_000_000);
 	// Labels that a client could invent would have no bound.

@@ -57,7 +57,8 @@ export function monitorSemantics(fact: Fact): void {
 		t.is(await countOf(room, succeeds), 0);
 		t.is(await countOf(room, stopped), 0);
 		t.is(await statusOf(room, succeeds), Status.STOPPED);
-		t.regex(await readFile(log, 'utf8'), /again\nagain\n/);
+		// containerd loses the output of some that end at once.
+		t.regex(await readFile(log, 'utf8'), room.daemon.kind === 'keelson' ? /again\nagain\n/ : /again\n/);
 		await remove(room, always, twice, succeeds, stopped, goesOn);
 		// containerd 1.6 deletes the tasks of such containers, which have no snapshot, and was not seen to make new ones.
 	}, {since: '2.1'});

@@ -98,7 +98,7 @@ export class ShimStage implements TaskStage {
 		const log = logTo(this.lines);
 		const root = path.join(this.directory, 'root', 'io.containerd.runtime.v2.task');
 		this.manager = await (this.#options.manager ?? ShimTaskManager).open({
-			differ: undefined, sandboxes: new Map(), mounts: undefined,
+			differ: undefined, sandboxes: new Map(), mounts: undefined, begin: Promise.resolve(),
 			metadata: this.#metadata(), events: this.bus, log,
 			namespaces: await PinnedNamespaces.open(path.join(this.directory, 'netns')),
 			networks: this.#options.networks ?? new Map([['none', new NoNetwork()]]),

@@ -2,6 +2,7 @@ import type {GarbageCollector} from '../../../contracts/metadata/garbage-collect
 import type {CollectResult, Metadata} from '../../../contracts/metadata/metadata.ts';
 import type {Logger} from '../../../kernel/log.ts';
 import {parseDuration} from '../../../lib/duration/duration.ts';
+import {CollectionCounts} from './collection-counts.ts';
 import type {SchedulerConfig} from './scheduler-config.ts';
 
 /** The least rest between two collections, so that a burst of deletions is collected once. */
@@ -15,6 +16,7 @@ const RETRY_MS = 10_000;
 
 /** Collects after the start, after deletions, and when something expires; never twice at once, and never all the time. */
 export class CollectionScheduler implements GarbageCollector, AsyncDisposable {
+	readonly counts = new CollectionCounts();
 	readonly #metadata: Metadata;
 	readonly #config: SchedulerConfig;
 	readonly #log: Logger;
@@ -102,11 +104,13 @@ export class CollectionScheduler implements GarbageCollector, AsyncDisposable {
 			const result = await this.#metadata.collect(this.#closing.signal);
 			this.#last = result;
 			const {durationMs} = result;
+			this.counts.succeeded(durationMs);
 			const {pause_threshold: share} = this.#config;
 			this.#restUntil = Date.now() + (share > 0 ? durationMs / share - durationMs : 0);
 			this.#awaitExpiry();
 		} catch (error) {
 			if (!this.#closing.signal.aborted) {
+				this.counts.failed();
 				this.#log.error('garbage collection failed', {error});
 				this.#dueIn(RETRY_MS);
 			}

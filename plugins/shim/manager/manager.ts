@@ -41,6 +41,8 @@ export interface ShimTaskManagerOptions {
 	readonly spareMs: number;
 	/** Whether a shim's process waits for the next that needs one. */
 	readonly hasWarmSpare: boolean;
+	/** Tasks of an earlier daemon are known at once, and looked after once it resolves. */
+	readonly begin: Promise<void>;
 	readonly log: Logger;
 }
 
@@ -74,7 +76,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	/** Knows all tasks of an earlier daemon when it resolves; connects to their shims afterwards, and waits for none. */
 	static async open(options: ShimTaskManagerOptions): Promise<ShimTaskManager> {
 		const manager = new ShimTaskManager(options);
-		const {done} = await recoverTasks(manager.#world);
+		const {done} = await recoverTasks(manager.#world, {begin: options.begin, signal: manager.#closing.signal});
 		manager.#recovered = done;
 		void recordToldExits(options.events, options.place, {signal: manager.#closing.signal, passed: () => manager.#warm?.ended()});
 		return manager;

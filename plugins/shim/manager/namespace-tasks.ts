@@ -49,6 +49,7 @@ export class NamespaceTasks implements Tasks {
 
 	async delete(containerId: string, signal?: AbortSignal): Promise<ProcessExit> {
 		const task = this.#world.registry.get(this.#namespace, containerId);
+		await orAborted(task.recovering ?? Promise.resolve(), signal);
 		if (task.leaving !== undefined) {
 			await task.leaving;
 			return this.delete(containerId, signal);
@@ -197,6 +198,10 @@ export class NamespaceTasks implements Tasks {
 			// Nothing of it changes any more: the shim need not be asked.
 			return {...unknown, ...task.stdio, ...task.exit, pid: task.pid, status: 'stopped'};
 		}
+		if (task.recovering !== undefined) {
+			const late = AbortSignal.timeout(this.#world.deadlines.state);
+			await orAborted(task.recovering, signal === undefined ? late : AbortSignal.any([signal, late])).catch(() => signal?.throwIfAborted());
+		}
 		if (task.shim === undefined) {
 			return unknown;
 		}
@@ -236,6 +241,7 @@ export class NamespaceTasks implements Tasks {
 	 */
 	async #ask<T>(containerId: string, signal: AbortSignal | undefined, call: (client: TaskClient, options: CallOptions) => Promise<T>, {isPatient = false}: {readonly isPatient?: boolean} = {}): Promise<T> {
 		const task = this.#world.registry.get(this.#namespace, containerId);
+		await orAborted(task.recovering ?? Promise.resolve(), signal);
 		const {shim} = task;
 		if (shim === undefined) {
 			throw silent(containerId);

@@ -1,3 +1,4 @@
+import {setImmediate as turn} from 'node:timers/promises';
 import {isKeelsonError} from '../../../kernel/errors.ts';
 import {Bundle} from './bundle.ts';
 import {LogPipe} from './log-pipe.ts';
@@ -7,11 +8,14 @@ import type {LostShim} from './succession.ts';
 import {Task} from './task.ts';
 import type {TaskWorld} from './task-world.ts';
 
+/** So many are begun in one turn of the event loop, which has clients to answer. */
+const begunAtOnce = 16;
+
 /**
- * Takes up the tasks of an earlier daemon: all are known when this resolves, and shown as `unknown` until their shims answer, which each does by
- * itself, or not, within its deadline. `done` resolves when every one has been decided.
+ * Takes up the tasks of an earlier daemon: all are known when this resolves. Once `begin` has, their shims are asked, and each answers by itself, or
+ * not, within its deadline. `done` resolves when every one has been decided.
  */
-export async function recoverTasks(world: TaskWorld): Promise<{readonly done: Promise<void>}> {
+export async function recoverTasks(world: TaskWorld, {begin, signal}: {readonly begin: Promise<void>; readonly signal: AbortSignal}): Promise<{readonly done: Promise<void>}> {
 	const tasks: Task[] = [];
 	const networkOf = await world.networks.found();
 	for (const bundle of await Bundle.list(world.place)) {
@@ -19,19 +23,49 @@ export async function recoverTasks(world: TaskWorld): Promise<{readonly done: Pr
 		world.registry.add(task);
 		tasks.push(task);
 	}
-	return {done: recoverAll(world, tasks)};
+	return {done: recoverAll(world, tasks, {begin, signal})};
 }
 
-async function recoverAll(world: TaskWorld, tasks: readonly Task[]): Promise<void> {
-	const failed = (task: Task) => (error: unknown): void => {
-		world.log.error('a task could not be recovered', {namespace: task.namespace, container: task.id, error});
-	};
-	const lost = new Map<string, Lost>();
-	// All at once: those of a shim that hangs must not keep the others.
-	await Promise.all(tasks.map(async task => recover(world, task, lost).catch(failed(task))));
-	await Promise.all([...lost.values()].map(async ({shim, tasks: own}) => world.succession.begin(shim, own).catch((error: unknown) => {
-		own.forEach(task => failed(task)(error));
-	})));
+async function recoverAll(world: TaskWorld, tasks: readonly Task[], {begin, signal}: {readonly begin: Promise<void>; readonly signal: AbortSignal}): Promise<void> {
+	const decided = tasks.map(task => {
+		const {promise, resolve} = Promise.withResolvers<void>();
+		task.recovering = promise;
+		return (): void => {
+			task.recovering = undefined;
+			resolve();
+		};
+	});
+	try {
+		await begin;
+		const lost = new Map<string, Lost>();
+		const asked: Promise<void>[] = [];
+		// None waits for another: those of a shim that hangs must not keep the others.
+		for (const [at, task] of tasks.entries()) {
+			signal.throwIfAborted();
+			asked.push((async () => {
+				if (await recover(world, task, {lost, signal}) === 'decided') {
+					decided[at]?.();
+				}
+			})().catch(failed(world, task)));
+			if (at % begunAtOnce === begunAtOnce - 1) {
+				await turn();
+			}
+		}
+		await Promise.all(asked);
+		await Promise.all([...lost.values()].map(async ({shim, tasks: own}) => world.succession.begin(shim, own).catch((error: unknown) => {
+			own.forEach(task => failed(world, task)(error));
+		})));
+	} catch (error) {
+		if (!signal.aborted) {
+			throw error;
+		}
+	} finally {
+		decided.forEach(decide => decide());
+	}
+}
+
+function failed(world: TaskWorld, {namespace, id}: Task): (error: unknown) => void {
+	return error => world.log.error('a task could not be recovered', {namespace, container: id, error});
 }
 
 interface Lost {
@@ -39,13 +73,14 @@ interface Lost {
 	readonly tasks: Task[];
 }
 
-async function recover(world: TaskWorld, task: Task, lost: Map<string, Lost>): Promise<void> {
+/** Lost: its shim is gone, and it has been put with the others of that shim. */
+async function recover(world: TaskWorld, task: Task, {lost, signal}: {readonly lost: Map<string, Lost>; readonly signal: AbortSignal}): Promise<'decided' | 'lost'> {
 	const {bundle, namespace, id} = task;
 	const [address, binary] = await Promise.all([bundle.readAddress(), bundle.readShimBinary()]);
 	if (address === undefined || binary === undefined) {
 		// The daemon ended in the middle of a create, before there was a shim to speak of.
 		await world.bury(task);
-		return;
+		return 'decided';
 	}
 	task.logPipe ??= await LogPipe.open(bundle.path, world.log.with({namespace, container: id}));
 	const {load, state} = world.deadlines;
@@ -69,10 +104,12 @@ async function recover(world: TaskWorld, task: Task, lost: Map<string, Lost>): P
 			const group = lost.get(address.address) ?? {shim: {program, namespace, address, isShared}, tasks: []};
 			group.tasks.push(task);
 			lost.set(address.address, group);
+			return 'lost';
 		} else {
 			// It hangs: the task is shown as unknown until it answers, or is gone.
 			world.log.warn('the shim of a task does not answer', {namespace, container: id, error});
-			void hanging?.pulse.answersAgain().then(async () => recoverAll(world, [task]));
+			void hanging?.pulse.answersAgain().then(async () => recoverAll(world, [task], {begin: Promise.resolve(), signal}));
 		}
 	}
+	return 'decided';
 }

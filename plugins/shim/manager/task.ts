@@ -16,6 +16,8 @@ export class Task {
 	logPipe: LogPipe | undefined;
 	/** The image that it is restored of is ours, unpacked beside the bundle, until it has started. */
 	hasCheckpoint = false;
+	/** Of an earlier daemon, and its shim is still being looked for; resolves when it was found, or is known not to answer. */
+	recovering: Promise<void> | undefined;
 	/** Set once it is being taken away, by a client or because its shim is gone; resolves when nothing is left. */
 	leaving: Promise<void> | undefined;
 	#exit: ProcessExit | undefined;
