@@ -103,7 +103,7 @@ async function answer({method = '', url = '/', headers: {'accept-encoding': enco
 		}
 		const {status = 200, type, body, headers: more = {}} = await route({query, signal});
 		const text = body instanceof Readable ? body : Readable.from(typeof body === 'string' ? [body] : body, {objectMode: false});
-		const isZipped = text !== body && takesGzip(String(encodings));
+		const isZipped = text !== body && takesGzip(encodings);
 		response.writeHead(status, {'content-type': type, vary: 'accept-encoding', ...(isZipped ? {'content-encoding': 'gzip'} : {}), ...more});
 		await (isZipped ? pipeline(text, createGzip({level: constants.Z_BEST_SPEED}), response) : pipeline(text, response));
 	} catch (error) {

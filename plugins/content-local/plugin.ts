@@ -25,6 +25,6 @@ export const plugin = definePlugin({
 		const ingests = await IngestDirectory.open(`${directory}/ingest`);
 		const worker = lifetime.use(new IngestWorker());
 		container.register(LocalContentStore, {useFactory: once(() => new LocalContentStore({blobs, ingests, worker}))});
-		return container.resolve(LocalContentStore);
+		return lifetime.use(container.resolve(LocalContentStore));
 	},
 });

@@ -6,6 +6,7 @@ import {compileFilters} from '../../lib/filters/filters.ts';
 import type {BlobDirectory, BlobFile} from './blob-directory.ts';
 import type {IngestDirectory} from './ingest-directory.ts';
 import type {IngestWorker} from './ingest-worker-client.ts';
+import {OpenBlobs} from './open-blobs.ts';
 import {LocalContentReader} from './reader.ts';
 import {SmallBlobs} from './small-blobs.ts';
 import {LocalContentWriter} from './writer.ts';
@@ -19,14 +20,20 @@ interface Parts {
 const REF_BYTES_MAX = 4096;
 
 /** Blobs in files. Keeps no labels: those belong to a namespace, and Metadata has them. */
-export class LocalContentStore implements ContentStore {
+export class LocalContentStore implements ContentStore, AsyncDisposable {
 	readonly #parts: Parts;
 	readonly #locked = new Map<string, Date>();
 	readonly #writers = new Map<string, LocalContentWriter>();
 	readonly #small = new SmallBlobs();
+	readonly #open = new OpenBlobs();
 
 	constructor(parts: Parts) {
 		this.#parts = parts;
+	}
+
+	/** Closes what is open for reading and in use by nobody. */
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#open[Symbol.asyncDispose]();
 	}
 
 	async info(digest: Digest): Promise<ContentInfo> {
@@ -51,13 +58,21 @@ export class LocalContentStore implements ContentStore {
 	async delete(digest: Digest): Promise<void> {
 		const wasHere = await this.#parts.blobs.delete(digest);
 		this.#small.forget(digest);
+		await this.#open.forget(digest);
 		if (!wasHere) {
 			throw missing(digest);
 		}
 	}
 
 	async open(digest: Digest): Promise<ContentReader> {
-		return this.#small.get(digest) ?? this.#small.keep(await LocalContentReader.open(this.#parts.blobs.pathOf(digest), digest));
+		const kept = this.#small.get(digest) ?? this.#open.get(digest);
+		if (kept !== undefined) {
+			return kept;
+		}
+		const {deletions} = this.#open;
+		const reader = await LocalContentReader.open(this.#parts.blobs.pathOf(digest), digest);
+		const small = await this.#small.keep(reader);
+		return small === reader ? this.#open.keep(reader, deletions) : small;
 	}
 
 	async writer({ref, expected, total = 0, signal}: WriterOptions): Promise<ContentWriter> {

@@ -38,12 +38,10 @@ export function contentService(contentFor: (context: CallContext) => ContentStor
 			await contentFor(context).delete(parseDigest(digest));
 			return {};
 		},
-		async *read({digest, offset, size}, context) {
-			yield* readBlob(contentFor(context), parseDigest(digest), {
-				// As containerd takes them: a negative offset is the beginning, a size of 0 or less means to the end.
-				offset: bytesOf(offset < 0n ? 0n : offset, 'offset'), size: bytesOf(size < 0n ? 0n : size, 'size'), signal: context.signal,
-			});
-		},
+		read: ({digest, offset, size}, context) => readBlob(contentFor(context), parseDigest(digest), {
+			// As containerd takes them: a negative offset is the beginning, a size of 0 or less means to the end.
+			offset: bytesOf(offset < 0n ? 0n : offset, 'offset'), size: bytesOf(size < 0n ? 0n : size, 'size'), signal: context.signal,
+		}),
 		status: async ({ref}, context) => ({status: statusMessage(await contentFor(context).status(ref))}),
 		listStatuses: async ({filters}, context) => ({statuses: (await contentFor(context).statuses(filters)).map(statusMessage)}),
 		write: (requests, context) => writeBlob(contentFor(context), requests, context.signal),

@@ -12,6 +12,12 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 /** What one client may have outstanding, in megabytes; beyond it new calls of that client are refused. */
 const SESSION_MEGABYTES = 512;
 const FLUSH_MS = 300;
+/**
+ * Node ends a connection when its client has let go of a thousand streams, and of more than 33 a second after that, or has sent a thousand frames for streams that
+ * are closed. That is against strangers. Our clients let go of an answer as soon as they have what they wanted of it (`ctr content get` does so for each 32 KiB),
+ * and keep their connection as long as they live.
+ */
+const UNBOUNDED = 0xffff_ffff;
 
 export interface GrpcListenerOptions extends Limits, RouteParts {
 	readonly services: Iterable<GrpcService>;
@@ -28,7 +34,10 @@ export class GrpcListener implements AsyncDisposable {
 	constructor({services, receiveMax, sendMax, ...parts}: GrpcListenerOptions) {
 		this.#routes = routesOf(services, parts);
 		this.#limits = {receiveMax, sendMax};
-		this.#server = createServer({settings: {initialWindowSize: WINDOW_BYTES}, maxSessionMemory: SESSION_MEGABYTES});
+		this.#server = createServer({
+			settings: {initialWindowSize: WINDOW_BYTES}, maxSessionMemory: SESSION_MEGABYTES,
+			streamResetBurst: UNBOUNDED, streamResetRate: UNBOUNDED, maxSessionInvalidFrames: UNBOUNDED, maxSessionRejectedStreams: UNBOUNDED,
+		});
 		this.#server.on('session', session => this.#opened(session));
 		this.#server.on('stream', (stream, headers, _flags, rawHeaders: readonly string[]) => this.#call(stream, headers, rawHeaders));
 		// A session that breaks ends its own calls, and nothing else.

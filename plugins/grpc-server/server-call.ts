@@ -15,7 +15,7 @@ export interface Limits {
 /** Messages that wait for a handler; then the client is held back. */
 const WAITING_MAX = 2;
 /** Smaller ones are copied behind their prefix, which is less work than two writes. */
-const COPIED_MAX_BYTES = 16 * 1024;
+const COPIED_MAX_BYTES = 64 * 1024;
 /** For a client to stop sending once it has its answer. */
 const LINGER_MS = 1000;
 
