@@ -22,41 +22,50 @@ const CONTAINERS = 10_000;
 const SMALL_SPEC_BYTES = 600;
 const CREATORS = 16;
 
-/** Unary calls, lists, content and events, against Debian's containerd. */
-export async function benchApi(): Promise<void> {
-	await using registry = await Registry.start();
-	const {busybox} = await pushTestImages(registry);
-	await withContestants('api', async (ours, peer) => {
-		const both = [ours, peer] as const;
-		using clients = new DisposableStack();
-		const byWho = {ours: clients.use(new ApiClient(placeOf(ours))), peer: clients.use(new ApiClient(placeOf(peer)))};
-		const client = ({who}: Contestant): ApiClient => byWho[who];
-		for (const contestant of both) {
-			await contestant.ctr.ok('images', 'pull', '--plain-http', busybox);
-			await contestant.ctr.ok('containers', 'create', busybox, 'real');
-		}
-		for (const contestant of both) {
-			await client(contestant).rate(version, WARM_CALLS);
-		}
-		for (const [name, call] of [['version', version], ['containers-get', getContainer('real')]] as const) {
-			const all: Record<Contestant['who'], number[]> = {ours: [], peer: []};
-			const latency = await inTurn(ROUNDS, both, async (contestant, round) => {
-				const samples = await client(contestant).latencies(call, LATENCY_CALLS);
-				all[contestant.who].push(...round === 0 ? [] : samples);
-				return percentile(samples, 0.5) * 1000;
-			});
-			report(`unary-${name}-p50`, {ours: median(latency.ours.slice(1)), peer: median(latency.peer.slice(1)), unit: 'us', target: 1.5});
-			report(`unary-${name}-p99`, {ours: percentile(all.ours, 0.99) * 1000, peer: percentile(all.peer, 0.99) * 1000, unit: 'us'});
-			const rate = await inTurn(ROUNDS - 1, both, async contestant => client(contestant).rate(call, RATE_CALLS));
-			report(`unary-${name}-per-second`, {ours: median(rate.ours.slice(1)), peer: median(rate.peer.slice(1)), unit: '/s', direction: 'throughput'});
-		}
-		await benchContent(both);
-		await benchEvents(both);
-		await lists(both, client);
-	});
+/** The API against Debian's containerd: unary calls, content, events and lists. */
+export const apiContests: Readonly<Record<string, () => Promise<void>>> = {
+	'api-unary': contest(unary),
+	'api-content': contest(benchContent),
+	'api-events': contest(benchEvents),
+	'api-lists': contest(lists),
+};
+
+type Both = readonly [Contestant, Contestant];
+type ClientOf = (contestant: Contestant) => ApiClient;
+
+function contest(work: (both: Both, client: ClientOf) => Promise<void>): () => Promise<void> {
+	return async () => {
+		await using registry = await Registry.start();
+		const {busybox} = await pushTestImages(registry);
+		await withContestants('api', async (ours, peer) => {
+			using clients = new DisposableStack();
+			const byWho = {ours: clients.use(new ApiClient(placeOf(ours))), peer: clients.use(new ApiClient(placeOf(peer)))};
+			for (const {who, ctr} of [ours, peer]) {
+				await ctr.ok('images', 'pull', '--plain-http', busybox);
+				await ctr.ok('containers', 'create', busybox, 'real');
+				await byWho[who].rate(version, WARM_CALLS);
+			}
+			await work([ours, peer], ({who}) => byWho[who]);
+		});
+	};
 }
 
-async function lists(both: readonly [Contestant, Contestant], client: (contestant: Contestant) => ApiClient): Promise<void> {
+async function unary(both: Both, client: ClientOf): Promise<void> {
+	for (const [name, call] of [['version', version], ['containers-get', getContainer('real')]] as const) {
+		const all: Record<Contestant['who'], number[]> = {ours: [], peer: []};
+		const latency = await inTurn(ROUNDS, both, async (contestant, round) => {
+			const samples = await client(contestant).latencies(call, LATENCY_CALLS);
+			all[contestant.who].push(...round === 0 ? [] : samples);
+			return percentile(samples, 0.5) * 1000;
+		});
+		report(`unary-${name}-p50`, {ours: median(latency.ours.slice(1)), peer: median(latency.peer.slice(1)), unit: 'us', target: 1.5});
+		report(`unary-${name}-p99`, {ours: percentile(all.ours, 0.99) * 1000, peer: percentile(all.peer, 0.99) * 1000, unit: 'us'});
+		const rate = await inTurn(ROUNDS - 1, both, async contestant => client(contestant).rate(call, RATE_CALLS));
+		report(`unary-${name}-per-second`, {ours: median(rate.ours.slice(1)), peer: median(rate.peer.slice(1)), unit: '/s', direction: 'throughput'});
+	}
+}
+
+async function lists(both: Both, client: ClientOf): Promise<void> {
 	const small: Any = {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec', value: Buffer.from(JSON.stringify({ociVersion: '1.0.2', annotations: {filler: 'x'.repeat(SMALL_SPEC_BYTES)}}))};
 	const real = ContainersDefinition.methods.get.responseType.decode(await client(both[1]).unary(getContainer('real'))).container?.spec;
 	const target = {mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'1'.repeat(64)}`, size: 1000n, annotations: {}};

@@ -2,17 +2,17 @@
  * Side by side with Debian's containerd in one run, in turn, same client, same runc, same registry, fresh directories.
  *
  *     npm run bench                  everything
- *     npm run bench -- run           one group: run, memory, many, output, api, or a pull-...
- *     npm run bench -- pull          all pulls
+ *     npm run bench -- run           one group: run, memory, many, output, an api-... or a pull-...
+ *     npm run bench -- pull          all of a kind: pull, api
  */
 
-import {benchApi} from './api.ts';
+import {apiContests} from './api.ts';
 import {benchMany, benchMemory} from './memory.ts';
 import {benchOutput} from './output.ts';
 import {pullContests} from './pull.ts';
 import {benchRun} from './run.ts';
 
-const groups: Readonly<Record<string, () => Promise<void>>> = {...pullContests, run: benchRun, memory: benchMemory, many: benchMany, output: benchOutput, api: benchApi};
+const groups: Readonly<Record<string, () => Promise<void>>> = {...pullContests, run: benchRun, memory: benchMemory, many: benchMany, output: benchOutput, ...apiContests};
 
 const asked = process.argv.slice(2);
 const isOf = (group: string, name: string): boolean => group === name || group.startsWith(`${name}-`);

@@ -70,6 +70,20 @@ export class Database implements Disposable {
 		return this.#guard(() => this.#prepare(sql).all(...values) as R[]);
 	}
 
+	/** What `make` makes of each row, whose columns come in their order: the quickest way to read many. `make` must be synchronous, and use no statement of this database. */
+	map<R extends readonly unknown[], T>(sql: string, values: readonly SQLInputValue[], make: (columns: R) => T): T[] {
+		return this.#guard(() => {
+			const made: T[] = [];
+			// One of its own: a statement answers all with arrays, or none.
+			const statement = this.#prepare(`${sql} -- as arrays`);
+			statement.setReturnArrays(true);
+			for (const row of statement.iterate(...values)) {
+				made.push(make(row as unknown as R));
+			}
+			return made;
+		});
+	}
+
 	get isInTransaction(): boolean {
 		return this.#connection.isTransaction;
 	}

@@ -8,7 +8,7 @@ import {KeelsonError} from '../../kernel/errors.ts';
 export function containersService(containersFor: (context: CallContext) => ContainerStore): GrpcService {
 	return grpcService(ContainersDefinition, {
 		get: async ({id}, context) => ({container: messageOf(await containersFor(context).get(id))}),
-		list: async ({filters}, context) => ({containers: (await containersFor(context).list(filters)).map(messageOf)}),
+		list: async ({filters}, context) => ({containers: messagesOf(await containersFor(context).list(filters))}),
 		async *listStream({filters}, context) {
 			for (const container of await containersFor(context).list(filters)) {
 				yield {container: messageOf(container)};
@@ -23,14 +23,24 @@ export function containersService(containersFor: (context: CallContext) => Conta
 	});
 }
 
-function messageOf(info: ContainerInfo): Container {
-	const {runtime, spec, labels, extensions, createdAt, updatedAt, ...same} = info;
+/** Each is made when it is encoded, and forgotten: thousands at once would keep the collector busy. */
+function messagesOf(infos: readonly ContainerInfo[]): readonly Container[] {
+	const messages = {
+		*[Symbol.iterator]() {
+			for (const info of infos) {
+				yield messageOf(info);
+			}
+		},
+	};
+	// To encode a list is to iterate it.
+	return messages as unknown as readonly Container[];
+}
+
+// Each field by its name: lists have thousands.
+function messageOf({id, labels, image, runtime, spec, snapshotter, snapshotKey, sandbox, extensions, createdAt, updatedAt}: ContainerInfo): Container {
 	return {
-		...same,
-		labels: {...labels},
+		id, labels, image, spec, snapshotter, snapshotKey, sandbox, extensions,
 		runtime: {name: runtime.name, options: runtime.options},
-		spec,
-		extensions: {...extensions},
 		createdAt: timestampOf(createdAt),
 		updatedAt: timestampOf(updatedAt),
 	};

@@ -17,6 +17,9 @@ export function encodeExtensions(extensions: Readonly<Record<string, Any>>): str
 }
 
 export function decodeExtensions(text: string): Readonly<Record<string, Any>> {
+	if (text === '[]') {
+		return {};
+	}
 	const entries = JSON.parse(text) as ReadonlyArray<readonly [name: string, typeUrl: string, base64: string]>;
 	return Object.fromEntries(entries.map(([name, typeUrl, base64]) => [name, {typeUrl, value: new Uint8Array(Buffer.from(base64, 'base64'))}]));
 }

@@ -2,22 +2,13 @@ import type {ContainerInfo, ContainerRecord} from '../../contracts/metadata/meta
 import {anyColumns, anyOf, decodeExtensions, encodeExtensions} from './any-columns.ts';
 import {decodeLabels, encodeLabels} from './labels.ts';
 
-export interface ContainerRow {
-	readonly id: string;
-	readonly labels: string;
-	readonly image: string;
-	readonly snapshotter: string;
-	readonly snapshot_key: string;
-	readonly sandbox: string;
-	readonly created_at: number;
-	readonly updated_at: number;
-	readonly runtime: string;
-	readonly extensions: string;
-	readonly options_type: string | null;
-	readonly options: Uint8Array | null;
-	readonly spec_type: string | null;
-	readonly spec: Uint8Array | null;
-}
+export const CONTAINER_COLUMNS = 'id, labels, image, snapshotter, snapshot_key, sandbox, created_at, updated_at, runtime, extensions, options_type, options, spec_type, spec';
+
+/** CONTAINER_COLUMNS. */
+export type ContainerRow = readonly [
+	id: string, labels: string, image: string, snapshotter: string, snapshotKey: string, sandbox: string, createdAt: number, updatedAt: number, runtime: string, extensions: string,
+	optionsType: string | null, options: Uint8Array | null, specType: string | null, spec: Uint8Array | null,
+];
 
 /** In the order: labels, image, snapshotter, snapshot_key, sandbox, runtime, extensions, options_type, options, spec_type, spec. */
 export function containerValues(container: ContainerRecord): ReadonlyArray<string | Uint8Array | null> {
@@ -27,20 +18,20 @@ export function containerValues(container: ContainerRecord): ReadonlyArray<strin
 	];
 }
 
-export function containerInfo(row: ContainerRow): ContainerInfo {
-	const options = anyOf(row.options_type, row.options);
-	const spec = anyOf(row.spec_type, row.spec);
+export function containerInfo([id, labels, image, snapshotter, snapshotKey, sandbox, createdAt, updatedAt, runtime, extensions, optionsType, optionsValue, specType, specValue]: ContainerRow): ContainerInfo {
+	const options = anyOf(optionsType, optionsValue);
+	const spec = anyOf(specType, specValue);
 	return {
-		id: row.id,
-		labels: decodeLabels(row.labels),
-		image: row.image,
-		runtime: {name: row.runtime, ...(options === undefined ? {} : {options})},
+		id,
+		labels: decodeLabels(labels),
+		image,
+		runtime: options === undefined ? {name: runtime} : {name: runtime, options},
 		...(spec === undefined ? {} : {spec}),
-		snapshotter: row.snapshotter,
-		snapshotKey: row.snapshot_key,
-		sandbox: row.sandbox,
-		extensions: decodeExtensions(row.extensions),
-		createdAt: new Date(row.created_at),
-		updatedAt: new Date(row.updated_at),
+		snapshotter,
+		snapshotKey,
+		sandbox,
+		extensions: decodeExtensions(extensions),
+		createdAt: new Date(createdAt),
+		updatedAt: new Date(updatedAt),
 	};
 }

@@ -3,7 +3,7 @@ import {parseIdentifier} from '../../contracts/oci/identifier.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
 import {nodeOf} from './collect/node.ts';
-import {containerInfo, containerValues, type ContainerRow} from './container-row.ts';
+import {CONTAINER_COLUMNS, containerInfo, containerValues} from './container-row.ts';
 import {updatedMap} from './labels.ts';
 import type {Ledger, Owner} from './ledger.ts';
 
@@ -24,9 +24,8 @@ export class SqliteContainerStore implements ContainerStore {
 
 	async list(filters: readonly string[] = []): Promise<readonly ContainerInfo[]> {
 		const matches = compileFilters(filters);
-		return this.#ledger.database.all<ContainerRow>('SELECT * FROM container WHERE namespace = ? ORDER BY id', this.#owner.namespace)
-			.map(row => containerInfo(row))
-			.filter(container => matches(path => containerField(container, path)));
+		const all = this.#ledger.database.map(`SELECT ${CONTAINER_COLUMNS} FROM container WHERE namespace = ? ORDER BY id`, [this.#owner.namespace], containerInfo);
+		return filters.length === 0 ? all : all.filter(container => matches(path => containerField(container, path)));
 	}
 
 	async create(container: ContainerRecord): Promise<ContainerInfo> {
@@ -81,11 +80,11 @@ export class SqliteContainerStore implements ContainerStore {
 	}
 
 	#find(id: string): ContainerInfo {
-		const row = this.#ledger.database.get<ContainerRow>('SELECT * FROM container WHERE namespace = ? AND id = ?', this.#owner.namespace, id);
-		if (row === undefined) {
+		const [found] = this.#ledger.database.map(`SELECT ${CONTAINER_COLUMNS} FROM container WHERE namespace = ? AND id = ?`, [this.#owner.namespace, id], containerInfo);
+		if (found === undefined) {
 			throw notFound(this.#owner.namespace, id);
 		}
-		return containerInfo(row);
+		return found;
 	}
 }
 

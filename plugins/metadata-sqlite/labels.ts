@@ -8,7 +8,7 @@ export function encodeLabels(labels: Labels): string {
 }
 
 export function decodeLabels(text: string): Labels {
-	return JSON.parse(text) as Labels;
+	return text === '{}' ? {} : JSON.parse(text) as Labels;
 }
 
 /** What `labels` become under a mask that names `labels` or `labels.<key>` alone; without fields all are replaced. Rejects with INVALID_ARGUMENT. */

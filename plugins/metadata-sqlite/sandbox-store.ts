@@ -5,11 +5,22 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
 import {anyColumns, anyOf, decodeExtensions, encodeExtensions} from './any-columns.ts';
 import {referencesOf} from './collect/references.ts';
-import type {ContainerRow} from './container-row.ts';
 import {decodeLabels, encodeLabels, updatedMap} from './labels.ts';
 import type {Change, Ledger, Owner} from './ledger.ts';
 
-type SandboxRow = Omit<ContainerRow, 'image' | 'snapshotter' | 'snapshot_key' | 'sandbox'> & {readonly sandboxer: string};
+interface SandboxRow {
+	readonly id: string;
+	readonly labels: string;
+	readonly created_at: number;
+	readonly updated_at: number;
+	readonly runtime: string;
+	readonly extensions: string;
+	readonly options_type: string | null;
+	readonly options: Uint8Array | null;
+	readonly spec_type: string | null;
+	readonly spec: Uint8Array | null;
+	readonly sandboxer: string;
+}
 
 const CHANGEABLE = ['labels', 'extensions', 'runtime', 'spec'] as const;
 

@@ -44,7 +44,7 @@ async function measured(release: Release, program: (config: string) => Program):
 		if (response.encoding !== 'gzip') {
 			throw new Error(`metrics come as ${response.encoding} for a client that takes gzip`);
 		}
-		const plain = await fetch(`http://127.0.0.1:${port}/v1/metrics`, {headers: {'accept-encoding': 'gzip;q=0, identity'}});
+		const plain = await fetch(`http://127.0.0.1:${port}/v1/metrics`, {headers: {'accept-encoding': 'identity'}});
 		if (plain.headers.get('content-encoding') !== null || !(await plain.text()).startsWith('# HELP')) {
 			throw new Error(`metrics come as ${plain.headers.get('content-encoding')} for a client that takes no gzip`);
 		}
@@ -79,7 +79,7 @@ test.serial('numbers are what they say', t => {
 	t.true(sum('grpc_server_started_total', 'grpc_method="Create"') >= 2);
 	t.is(sum('containerd_build_info_total', ''), 1);
 	t.true(sum('containerd_gc_collections_total', 'status="success"') >= 1);
-	t.true(sum('containerd_gc_gc_seconds_count', '') >= 1);
+	t.true(sum('containerd_gc_gc_seconds', '_count') >= 1);
 	t.true(Math.abs(sum('process_start_time_seconds', '') - Date.now() / 1000) < 600);
 	t.true(sum('process_resident_memory_bytes', '') > 10_000_000);
 	// Labels that a client could invent would have no bound.
