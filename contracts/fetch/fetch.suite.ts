@@ -33,7 +33,8 @@ async function send(target: PushTarget, descriptor: Descriptor, bytes: Uint8Arra
 }
 
 async function read(bytes: AsyncIterable<Uint8Array>): Promise<Buffer> {
-	return Buffer.concat(await Array.fromAsync(bytes));
+	// A chunk is valid until the next is asked for.
+	return Buffer.concat(await Array.fromAsync(bytes, chunk => Buffer.from(chunk)));
 }
 
 /** A blob of so many bytes, and a manifest that names it, pushed under `reference`. */

@@ -43,7 +43,7 @@ export interface Repository extends AsyncDisposable {
 	readonly name: string;
 	readonly descriptor: Descriptor;
 	/**
-	 * The bytes of a manifest or a blob. They are not verified: whoever keeps them does that. Rejects with NOT_FOUND, UNAUTHENTICATED,
+	 * The bytes of a manifest or a blob; a chunk is valid until the next is asked for. They are not verified: whoever keeps them does that. Rejects with NOT_FOUND, UNAUTHENTICATED,
 	 * PERMISSION_DENIED, UNAVAILABLE (no host answers), RESOURCE_EXHAUSTED (rate limit); a body that ends early rejects the iteration with UNAVAILABLE.
 	 */
 	open(descriptor: Descriptor, options?: OpenOptions): AsyncIterable<Uint8Array>;

@@ -71,6 +71,7 @@ export class Database implements Disposable {
 	}
 
 	/** What `make` makes of each row, whose columns come in their order: the quickest way to read many. `make` must be synchronous, and use no statement of this database. */
+	// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as in `get`
 	map<R extends readonly unknown[], T>(sql: string, values: readonly SQLInputValue[], make: (columns: R) => T): T[] {
 		return this.#guard(() => {
 			const made: T[] = [];

@@ -10,8 +10,6 @@ const YOUNG_MEGABYTES = 2;
 interface Answer {
 	readonly size: number;
 	readonly digest: string;
-	/** That of a write, which is the caller's again. */
-	readonly buffer?: ArrayBuffer;
 }
 
 interface Pending {
@@ -31,7 +29,7 @@ export class IngestWorker implements AsyncDisposable {
 		return ++this.#lastId;
 	}
 
-	/** Takes a write's buffer away until it is answered. Rejects with RESOURCE_EXHAUSTED when the disk is full, with INTERNAL otherwise. */
+	/** A write's memory must not change until it is answered. Rejects with RESOURCE_EXHAUSTED when the disk is full, with INTERNAL otherwise. */
 	async ask(request: Without<IngestRequest>): Promise<Answer> {
 		if (this.#disposed) {
 			throw new KeelsonError('UNAVAILABLE', 'content store is closed');
@@ -41,7 +39,7 @@ export class IngestWorker implements AsyncDisposable {
 		const {promise, resolve, reject} = Promise.withResolvers<Answer>();
 		this.#pending.set(id, {resolve, reject});
 		worker.ref();
-		worker.postMessage({...request, id}, request.kind === 'write' ? [request.buffer] : []);
+		worker.postMessage({...request, id});
 		return promise;
 	}
 

@@ -8,14 +8,14 @@ import {Growth} from '../../contracts/content/growth.ts';
 
 export type IngestRequest =
 	| {readonly id: number; readonly kind: 'open'; readonly ingest: number; readonly file: string; readonly algorithm: string; readonly growth: SharedArrayBuffer}
-	// The buffer comes back with the reply, to be filled again.
-	| {readonly id: number; readonly kind: 'write'; readonly ingest: number; readonly buffer: ArrayBuffer; readonly length: number}
+	// Whoever sends it leaves the memory as it is until the reply.
+	| {readonly id: number; readonly kind: 'write'; readonly ingest: number; readonly memory: SharedArrayBuffer; readonly start: number; readonly length: number}
 	| {readonly id: number; readonly kind: 'truncate'; readonly ingest: number; readonly size: number; readonly growth: SharedArrayBuffer}
 	| {readonly id: number; readonly kind: 'digest'; readonly ingest: number; readonly algorithm: string}
 	| {readonly id: number; readonly kind: 'close'; readonly ingest: number};
 
 export type IngestReply =
-	| {readonly id: number; readonly size: number; readonly digest: string; readonly buffer?: ArrayBuffer}
+	| {readonly id: number; readonly size: number; readonly digest: string}
 	| {readonly id: number; readonly message: string; readonly code: string};
 
 interface Open {
@@ -36,12 +36,12 @@ parentPort?.on('message', (request: IngestRequest) => {
 	let reply: IngestReply;
 	try {
 		const {size, digest} = answer(request);
-		reply = {id: request.id, size, digest, ...(request.kind === 'write' ? {buffer: request.buffer} : {})};
+		reply = {id: request.id, size, digest};
 	} catch (error) {
 		const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 		reply = {id: request.id, message: error instanceof Error ? error.message : String(error), code};
 	}
-	parentPort?.postMessage(reply, request.kind === 'write' ? [request.buffer] : []);
+	parentPort?.postMessage(reply);
 });
 
 function answer(request: IngestRequest): {size: number; digest: string} {
@@ -59,7 +59,7 @@ function answer(request: IngestRequest): {size: number; digest: string} {
 	}
 	switch (request.kind) {
 		case 'write': {
-			write(ingest, new Uint8Array(request.buffer, 0, request.length));
+			write(ingest, new Uint8Array(request.memory, request.start, request.length));
 			return {size: ingest.size, digest: ''};
 		}
 		case 'truncate': {

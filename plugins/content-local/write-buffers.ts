@@ -3,25 +3,25 @@ const BUFFER_BYTES_MIN = 16 * 1024;
 
 /** A buffer that is being filled. */
 interface Filling {
-	readonly bytes: Uint8Array<ArrayBuffer>;
+	readonly bytes: Uint8Array<SharedArrayBuffer>;
 	length: number;
 }
 
 /**
- * Small writes put together into few large buffers, which go to the ingest thread and come back: a message for each piece of the
- * network costs more than its bytes, and fresh memory for each more than copying into memory that is warm.
+ * Small writes put together into few large buffers, which the ingest thread sees and which are used again: a message for each piece of the network costs more than its bytes,
+ * fresh memory for each more than copying into memory that is warm, and memory that is sent from one heap to another counts as garbage in both.
  */
 export class WriteBuffers {
 	readonly #bytes: number;
-	readonly #free: ArrayBuffer[] = [];
-	readonly #send: (buffer: ArrayBuffer, length: number) => void;
+	readonly #free: SharedArrayBuffer[] = [];
+	readonly #send: (buffer: SharedArrayBuffer, length: number) => void;
 	#filling: Filling | undefined;
 
 	/**
 	 * @param total bytes that are announced, 0 when unknown
 	 * @param send takes a buffer away; it is given back by `recycle`
 	 */
-	constructor(total: number, send: (buffer: ArrayBuffer, length: number) => void) {
+	constructor(total: number, send: (buffer: SharedArrayBuffer, length: number) => void) {
 		this.#bytes = total === 0 ? BUFFER_BYTES_MAX / 4 : Math.min(BUFFER_BYTES_MAX, Math.max(BUFFER_BYTES_MIN, total));
 		this.#send = send;
 	}
@@ -33,7 +33,7 @@ export class WriteBuffers {
 	/** Copies. What fills a buffer is sent. */
 	add(chunk: Uint8Array): void {
 		for (let at = 0; at < chunk.length;) {
-			const filling = this.#filling ??= {bytes: new Uint8Array(this.#free.pop() ?? new ArrayBuffer(this.#bytes)), length: 0};
+			const filling = this.#filling ??= {bytes: new Uint8Array(this.#free.pop() ?? new SharedArrayBuffer(this.#bytes)), length: 0};
 			const part = chunk.subarray(at, at + filling.bytes.length - filling.length);
 			filling.bytes.set(part, filling.length);
 			filling.length += part.length;
@@ -53,7 +53,7 @@ export class WriteBuffers {
 		}
 	}
 
-	recycle(buffer: ArrayBuffer): void {
+	recycle(buffer: SharedArrayBuffer): void {
 		this.#free.push(buffer);
 	}
 }

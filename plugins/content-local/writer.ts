@@ -16,6 +16,8 @@ interface Parts {
 	readonly release: () => void;
 }
 
+/** A smaller piece of memory that is shared is copied with others. */
+const SHARED_BYTES_MIN = 64 * 1024;
 const BYTES_IN_FLIGHT_MAX = 4 * 1024 * 1024;
 /** So long a byte may wait for others before it is written. */
 const LINGER_MS = 20;
@@ -38,7 +40,7 @@ export class LocalContentWriter implements ContentWriter {
 		this.#parts = parts;
 		this.#status = parts.status;
 		this.#ingest = parts.worker.newIngest();
-		this.#buffers = new WriteBuffers(parts.status.total, (buffer, length) => this.#send(buffer, length));
+		this.#buffers = new WriteBuffers(parts.status.total, (buffer, length) => this.#send(new Uint8Array(buffer, 0, length), () => this.#buffers.recycle(buffer)));
 	}
 
 	static async open(parts: Parts): Promise<LocalContentWriter> {
@@ -60,6 +62,14 @@ export class LocalContentWriter implements ContentWriter {
 			return;
 		}
 		this.#status = {...this.#status, offset: this.#status.offset + chunk.length, updatedAt: new Date()};
+		if (isShared(chunk) && chunk.length >= SHARED_BYTES_MIN) {
+			// The ingest thread sees it where it is; it is the caller's again when this resolves.
+			this.#sendRest();
+			this.#send(chunk);
+			await this.#tail;
+			this.#check();
+			return;
+		}
 		this.#buffers.add(chunk);
 		if (!this.#buffers.isEmpty) {
 			this.#linger ??= setTimeout(() => this.#sendRest(), LINGER_MS);
@@ -153,13 +163,9 @@ export class LocalContentWriter implements ContentWriter {
 		this.#buffers.flush();
 	}
 
-	#send(buffer: ArrayBuffer, length: number): void {
+	#send({buffer, byteOffset, length}: Uint8Array<SharedArrayBuffer>, written?: () => void): void {
 		this.#inFlight += length;
-		this.#tail = this.#parts.worker.ask({kind: 'write', ingest: this.#ingest, buffer, length}).then(({buffer: back}) => {
-			if (back !== undefined) {
-				this.#buffers.recycle(back);
-			}
-		}, (error: unknown) => {
+		this.#tail = this.#parts.worker.ask({kind: 'write', ingest: this.#ingest, memory: buffer, start: byteOffset, length}).then(written, (error: unknown) => {
 			this.#failure ??= KeelsonError.from(error);
 		}).finally(() => {
 			this.#inFlight -= length;
@@ -186,6 +192,10 @@ export class LocalContentWriter implements ContentWriter {
 			await this.#parts.worker.ask({kind: 'close', ingest: this.#ingest}).catch(() => undefined);
 		}
 	}
+}
+
+function isShared(chunk: Uint8Array): chunk is Uint8Array<SharedArrayBuffer> {
+	return chunk.buffer instanceof SharedArrayBuffer;
 }
 
 function algorithmOf(expected: Digest | undefined): string {

@@ -51,7 +51,7 @@ export class BodyThread implements AsyncDisposable {
 		const tell = (order: BodyOrder): void => worker.postMessage(order);
 		const abort = (): void => this.#fail(id, signal?.reason);
 		const body = new ThreadBody({
-			wasRead: bytes => tell({id, kind: 'read', bytes}),
+			wasRead: piece => tell({id, kind: 'read', piece}),
 			drop: () => tell({id, kind: 'drop'}),
 			onEnd: () => {
 				signal?.removeEventListener('abort', abort);
@@ -99,7 +99,7 @@ export class BodyThread implements AsyncDisposable {
 				break;
 			}
 			case 'bytes': {
-				body.push(news.bytes);
+				body.push(news.piece);
 				break;
 			}
 			case 'end': {

@@ -6,17 +6,17 @@ import {stream} from 'undici';
 import {Agents} from './agents.ts';
 import type {HttpRequest, HttpResponse} from './http-client.ts';
 import type {Trust} from './hosts.ts';
-import {Outlet} from './outlet.ts';
+import {Outlet, type Piece} from './outlet.ts';
 
 export type BodyOrder =
 	| {readonly id: number; readonly kind: 'get'; readonly url: string; readonly headers: HttpRequest['headers']; readonly trust: Trust; readonly headersTimeoutMs: number; readonly stallTimeoutMs: number}
-	/** So many bytes more were read. */
-	| {readonly id: number; readonly kind: 'read'; readonly bytes: number}
+	/** A piece was read, and may be filled again. */
+	| {readonly id: number; readonly kind: 'read'; readonly piece: number}
 	| {readonly id: number; readonly kind: 'drop'};
 
 export type BodyNews =
 	| {readonly id: number; readonly kind: 'head'; readonly statusCode: number; readonly headers: HttpResponse['headers']}
-	| {readonly id: number; readonly kind: 'bytes'; readonly bytes: Uint8Array<ArrayBuffer>}
+	| {readonly id: number; readonly kind: 'bytes'; readonly piece: Piece}
 	| {readonly id: number; readonly kind: 'end'}
 	| {readonly id: number; readonly kind: 'failed'; readonly message: string};
 
@@ -43,7 +43,7 @@ parentPort?.on('message', (order: BodyOrder) => {
 			break;
 		}
 		case 'read': {
-			answers.get(order.id)?.outlet.wasRead(order.bytes);
+			answers.get(order.id)?.outlet.wasRead(order.piece);
 			break;
 		}
 		case 'drop': {
@@ -55,7 +55,7 @@ parentPort?.on('message', (order: BodyOrder) => {
 
 async function get({id, url, headers, trust, headersTimeoutMs, stallTimeoutMs}: Extract<BodyOrder, {kind: 'get'}>): Promise<void> {
 	const ending = new AbortController();
-	const outlet = new Outlet(bytes => tell({id, kind: 'bytes', bytes}, [bytes.buffer]));
+	const outlet = new Outlet(piece => tell({id, kind: 'bytes', piece}));
 	answers.set(id, {ending, outlet});
 	try {
 		const address = new URL(url);
@@ -73,6 +73,6 @@ async function get({id, url, headers, trust, headersTimeoutMs, stallTimeoutMs}: 
 	}
 }
 
-function tell(news: BodyNews, transfer: readonly ArrayBuffer[] = []): void {
-	parentPort?.postMessage(news, transfer);
+function tell(news: BodyNews): void {
+	parentPort?.postMessage(news);
 }

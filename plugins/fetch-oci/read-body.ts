@@ -16,7 +16,8 @@ export async function readBytes(body: AsyncIterable<Uint8Array>, {limit, what}: 
 		if (size > limit) {
 			throw new KeelsonError('RESOURCE_EXHAUSTED', `${what} has more than ${limit} bytes`);
 		}
-		chunks.push(chunk);
+		// It is valid until the next is asked for.
+		chunks.push(Buffer.from(chunk));
 	}
 	return Buffer.concat(chunks);
 }

@@ -1,18 +1,21 @@
 import type {Body} from './http-client.ts';
+import type {Piece} from './outlet.ts';
 
 export interface ThreadBodyEvents {
-	/** So many bytes more have been read. */
-	readonly wasRead: (bytes: number) => void;
+	/** A piece has been read, and may be filled again. */
+	readonly wasRead: (number: number) => void;
 	/** Nobody wants the rest. */
 	readonly drop: () => void;
 	/** Nothing comes any more; told once. */
 	readonly onEnd: () => void;
 }
 
-/** An answer's body that comes from another thread in pieces, of which only so many are under way as are read. Read once. */
+/** An answer's body that comes from another thread in pieces, of which only so many are under way as are read. Read once; a chunk is valid until the next is asked for. */
 export class ThreadBody implements Body {
 	readonly #events: ThreadBodyEvents;
-	readonly #pieces: Uint8Array[] = [];
+	readonly #pieces: Piece[] = [];
+	/** Of each piece's number. */
+	readonly #memory: SharedArrayBuffer[] = [];
 	#wake: (() => void) | undefined;
 	#state: 'open' | 'ended' | 'failed' = 'open';
 	#error: unknown;
@@ -21,8 +24,11 @@ export class ThreadBody implements Body {
 		this.#events = events;
 	}
 
-	push(piece: Uint8Array): void {
+	push(piece: Piece): void {
 		if (this.#state === 'open') {
+			if (piece.memory !== undefined) {
+				this.#memory[piece.number] = piece.memory;
+			}
 			this.#pieces.push(piece);
 			this.#wake?.();
 		}
@@ -61,10 +67,10 @@ export class ThreadBody implements Body {
 		try {
 			for (;;) {
 				for (let piece = this.#pieces.shift(); piece !== undefined; piece = this.#pieces.shift()) {
-					const {length} = piece;
-					yield piece;
+					const {number, length} = piece;
+					yield new Uint8Array(this.#memory[number] as SharedArrayBuffer, 0, length);
 					if (this.#state === 'open') {
-						this.#events.wasRead(length);
+						this.#events.wasRead(number);
 					}
 				}
 				if (this.#state === 'failed') {

@@ -28,7 +28,8 @@ export function descriptorOf(bytes: Uint8Array, mediaType: string = mediaTypes.o
 }
 
 export async function readAll(bytes: AsyncIterable<Uint8Array>): Promise<Buffer> {
-	return Buffer.concat(await Array.fromAsync(bytes));
+	// A chunk is valid until the next is asked for.
+	return Buffer.concat(await Array.fromAsync(bytes, chunk => Buffer.from(chunk)));
 }
 
 /** Sends bytes in pieces, unless they are there. */

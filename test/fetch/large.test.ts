@@ -37,7 +37,7 @@ test('large blobs come whole, several at once, in few pieces', async t => {
 	await using stub = await registryOf((_request, response) => response.writeHead(200, {'content-length': large.length}).end(large));
 	await using client = clientOf();
 	await using repository = await client.resolve(`${stub.host}/a:1`);
-	const all = await Promise.all([1, 2, 3].map(async () => Array.fromAsync(repository.open(descriptorOf(large)))));
+	const all = await Promise.all([1, 2, 3].map(async () => Array.fromAsync(repository.open(descriptorOf(large)), chunk => Buffer.from(chunk))));
 	for (const pieces of all) {
 		t.true(Buffer.concat(pieces).equals(large));
 		t.true(pieces.length < 60, `${pieces.length} pieces`);

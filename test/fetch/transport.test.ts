@@ -167,7 +167,7 @@ test('a registry that is asked too often is waited for as long as it says; one t
 	t.true(Date.now() - before >= 950);
 	t.deepEqual(repository.notices?.(), [`${stub.host} allows 99 of 100 requests more in 21600 s`, `${stub.host} warns: this tag "1" goes? soon`]);
 	const error = await t.throwsAsync(client.resolve(`${stub.host}/patient/a:1`), {code: 'RESOURCE_EXHAUSTED'});
-	t.regex(error.message, /429; asked to wait until "3600"; .* allows 0 of 100 requests more in 21600 s/);
+	t.regex(error.message, /429 Too Many Requests; asked to wait until "3600"; .* allows 0 of 100 requests more in 21600 s/);
 	t.is(stub.asked.length, 3);
 });
 
