@@ -106,14 +106,8 @@ export function changeTimes(fd: number, times: {readonly atimeNs?: bigint | unde
 	}
 }
 
-/** Good until the next call. */
 function timesOf({atimeNs, mtimeNs}: {readonly atimeNs?: bigint | undefined; readonly mtimeNs?: bigint | undefined}): BigInt64Array {
-	const {specs} = lastTimes;
-	if (lastTimes.atimeNs === atimeNs && lastTimes.mtimeNs === mtimeNs) {
-		return specs;
-	}
-	lastTimes.atimeNs = atimeNs;
-	lastTimes.mtimeNs = mtimeNs;
+	const specs = new BigInt64Array(4);
 	writeTime(specs, 0, atimeNs);
 	if (atimeNs === mtimeNs) {
 		specs.copyWithin(2, 0, 2);
@@ -159,9 +153,6 @@ function checked(result: number, what: string, name: Name): number {
 const nsPerSecond = 1_000_000_000n;
 const UTIME_OMIT = 0x3ffffffen;
 const SYS_openat2 = 437;
-
-/** What `timesOf` answered last: files that were made together have one time, and to write it as the kernel wants it costs more than to set it. */
-const lastTimes: {atimeNs: bigint | undefined; mtimeNs: bigint | undefined; readonly specs: BigInt64Array} = {atimeNs: undefined, mtimeNs: undefined, specs: new BigInt64Array([0n, UTIME_OMIT, 0n, UTIME_OMIT])};
 
 const functions = bindings(libc => ({
 	openat2: libc.func('syscall', 'long', ['long', 'int', 'const char *', 'void *', 'size_t']),

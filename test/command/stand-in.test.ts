@@ -6,6 +6,7 @@ import {HealthCheckResponse_ServingStatus as ServingStatus, HealthDefinition} fr
 import {connect} from '../../client/index.ts';
 import {Connection} from '../../plugins/proxy-grpc/connection.ts';
 import {Background} from '../helpers/background.ts';
+import {accepts} from '../helpers/accepts.ts';
 import {command, succeed} from '../helpers/command.ts';
 import {Daemon} from '../helpers/daemon.ts';
 import {Registry} from '../helpers/registry.ts';
@@ -50,6 +51,8 @@ test.serial('health says SERVING, and no plugin shows an error, within 2 s of it
 		await daemon.stop();
 		const start = performance.now();
 		const starting = daemon.start();
+		// A client that came too early would wait a second before it tries again.
+		await until('the socket to be served', async () => accepts(address), {timeoutMs: 30_000, everyMs: 5});
 		using probe = new Connection({address});
 		await until('health to answer', async () => (await probe.unary(HealthDefinition.fullName, HealthDefinition.methods.check, {service: ''}).catch(() => undefined))?.status === ServingStatus.SERVING, {timeoutMs: 30_000, everyMs: 5});
 		using client = connect(address);

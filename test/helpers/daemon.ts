@@ -1,9 +1,8 @@
 import {randomBytes} from 'node:crypto';
-import {once} from 'node:events';
 import {mkdir, mkdtemp, readFile} from 'node:fs/promises';
-import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
+import {accepts} from './accepts.ts';
 import {command} from './command.ts';
 import {Ctr} from './ctr.ts';
 import type {Release} from './releases.ts';
@@ -159,18 +158,5 @@ export class Daemon implements AsyncDisposable {
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.stop();
 		await sweep(this.places.directory, this.#namespaces);
-	}
-}
-
-/** Whether somebody listens on a socket. */
-async function accepts(address: string): Promise<boolean> {
-	const socket = connect(address);
-	try {
-		await once(socket, 'connect');
-		return true;
-	} catch {
-		return false;
-	} finally {
-		socket.destroy();
 	}
 }
