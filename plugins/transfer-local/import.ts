@@ -9,6 +9,7 @@ import {dockerImages} from './docker-archive.ts';
 import {importedNames} from './image-names.ts';
 import type {Job} from './job.ts';
 import {keepArchive} from './keep-archive.ts';
+import {labelBlob} from './label-blob.ts';
 import {childLabels, parseChildren, refKey, type Children} from './manifest.ts';
 import {readDocument} from './read-document.ts';
 import {saveImage} from './save-image.ts';
@@ -80,8 +81,7 @@ async function keepTree(job: Job, keeping: Keeping, descriptor: Descriptor, dept
 			here.add(digest);
 		}
 	}
-	const labels = childLabels(children, digest => here.has(digest));
-	await job.scope.content.update(descriptor.digest, labels, Object.keys(labels).map(name => `labels.${name}`));
+	await labelBlob(job, descriptor.digest, childLabels(children, digest => here.has(digest)));
 	const targets = children.config !== undefined && here.has(children.config.digest) ? await unpackTargets(job, destination, {descriptor, children}) : [];
 	const missing = parts.find(({digest, mediaType}) => !here.has(digest) && !isForeignLayer(mediaType));
 	if (missing !== undefined && (depth === 0 || targets.length > 0)) {

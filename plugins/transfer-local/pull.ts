@@ -7,6 +7,7 @@ import type {RegistryEnd, StoreEnd} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {choosePlatforms} from './choose-platforms.ts';
 import type {Job} from './job.ts';
+import {labelBlob} from './label-blob.ts';
 import {childLabels, documentBytesMax, parseChildren, refKey, type Children} from './manifest.ts';
 import {pullLayers} from './pull-layers.ts';
 import {readDocument} from './read-document.ts';
@@ -101,10 +102,7 @@ async function pullDocument(job: Job, pulling: Pull, descriptor: Descriptor, par
 	announce(job, [descriptor], parents);
 	await pullBlob(job, pulling, descriptor, parents);
 	const children = parseChildren(await readDocument(job, descriptor), descriptor);
-	const labels = childLabels(children);
-	if (Object.keys(labels).length > 0) {
-		await job.scope.content.update(digest, labels, Object.keys(labels).map(name => `labels.${name}`));
-	}
+	await labelBlob(job, digest, childLabels(children));
 	return children;
 }
 

@@ -2,6 +2,7 @@ import type {Digest} from '../../contracts/oci/digest.ts';
 import type {Labels} from '../../contracts/oci/labels.ts';
 import {parseReference} from '../../contracts/oci/reference.ts';
 import type {Job} from './job.ts';
+import {labelBlob} from './label-blob.ts';
 
 /** What a key and its value may have together, as with containerd. */
 const LABEL_CHARACTERS_MAX = 4096;
@@ -12,13 +13,10 @@ export function sourceLabel(reference: string): string {
 }
 
 /** Says of a blob that is here that it can be had from these repositories too. One that no longer fits is left out. */
-export async function addSources({scope: {content}}: Job, digest: Digest, sources: Labels): Promise<void> {
-	const {labels} = await content.info(digest);
+export async function addSources(job: Job, digest: Digest, sources: Labels): Promise<void> {
+	const {labels} = await job.scope.content.info(digest);
 	const changed = Object.fromEntries(Object.entries(sources)
 		.map(([key, repository]) => [key, [...new Set([...(labels[key] ?? '').split(','), repository])].filter(one => one !== '').toSorted().join(',')] as const)
-		.filter(([key, value]) => value !== labels[key] && key.length + value.length <= LABEL_CHARACTERS_MAX));
-	const keys = Object.keys(changed);
-	if (keys.length > 0) {
-		await content.update(digest, changed, keys.map(key => `labels.${key}`));
-	}
+		.filter(([key, value]) => key.length + value.length <= LABEL_CHARACTERS_MAX));
+	await labelBlob(job, digest, changed);
 }

@@ -1,4 +1,5 @@
 import {withSignal, type Job} from './job.ts';
+import {labelBlob} from './label-blob.ts';
 import {chainOf} from './layer-chain.ts';
 import {forEachLimited} from './limit.ts';
 import {parseConfig, type Children} from './manifest.ts';
@@ -42,6 +43,5 @@ export async function unpackImage(job: Job, unpacking: Unpacking, {children: {co
 		});
 		stands.get(layer.chainId)?.resolve();
 	});
-	const label = `containerd.io/gc.ref.snapshot.${unpacking.snapshotterName}`;
-	await job.scope.content.update(config.digest, {[label]: chain.at(-1)?.chainId ?? lowest.chainId}, [`labels.${label}`]);
+	await labelBlob(job, config.digest, {[`containerd.io/gc.ref.snapshot.${unpacking.snapshotterName}`]: chain.at(-1)?.chainId ?? lowest.chainId});
 }

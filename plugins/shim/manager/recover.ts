@@ -43,10 +43,11 @@ async function recoverAll(world: TaskWorld, tasks: readonly Task[], {begin, sign
 		for (const [at, task] of tasks.entries()) {
 			signal.throwIfAborted();
 			asked.push((async () => {
-				if (await recover(world, task, {lost, signal}) === 'decided') {
+				const outcome = await recover(world, task, {lost, signal}).catch(failed(world, task));
+				if (outcome !== 'lost') {
 					decided[at]?.();
 				}
-			})().catch(failed(world, task)));
+			})());
 			if (at % begunAtOnce === begunAtOnce - 1) {
 				await turn();
 			}
