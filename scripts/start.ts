@@ -3,9 +3,10 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {mkdir, readFile, writeFile} from 'node:fs/promises';
-import {connect, createServer, type AddressInfo} from 'node:net';
+import {createServer, type AddressInfo} from 'node:net';
 import {homedir} from 'node:os';
 import {join, relative} from 'node:path';
+import {accepts} from '../lib/listen/accepts.ts';
 import {identity} from './start-identity.ts';
 import {pushFirstImage} from './start-image.ts';
 import {StartService} from './start-service.ts';
@@ -108,20 +109,7 @@ async function startRegistry(host: string): Promise<StartService> {
 
 async function startDaemon(): Promise<StartService> {
 	const args = ['--config', join(repository, 'config.toml'), '--root', join(keep, 'root'), '--state', state, '--address', address];
-	return StartService.start(join(repository, 'bin/keelsond'), args, {log: join(keep, 'keelsond.log'), pidFile: join(keep, 'keelsond.pid'), isReady: accepts, signal: stop.signal});
-}
-
-/** Somebody accepts connections at the address. */
-async function accepts(): Promise<boolean> {
-	const socket = connect(address);
-	try {
-		await once(socket, 'connect');
-		return true;
-	} catch {
-		return false;
-	} finally {
-		socket.destroy();
-	}
+	return StartService.start(join(repository, 'bin/keelsond'), args, {log: join(keep, 'keelsond.log'), pidFile: join(keep, 'keelsond.pid'), isReady: async () => accepts(address), signal: stop.signal});
 }
 
 /** Shows a command line, and what it prints. */

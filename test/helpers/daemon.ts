@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto';
 import {mkdir, mkdtemp, readFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
-import {accepts} from './accepts.ts';
+import {accepts} from '../../lib/listen/accepts.ts';
 import {command} from './command.ts';
 import {Ctr} from './ctr.ts';
 import type {Release} from './releases.ts';
