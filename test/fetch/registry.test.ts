@@ -1,17 +1,16 @@
-import {createHash} from 'node:crypto';
 import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import type {ServerResponse} from 'node:http';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
-import type {Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import {HttpClient} from '../../plugins/fetch-oci/http-client.ts';
 import {OciRegistry} from '../../plugins/fetch-oci/registry.ts';
 import {HttpStub} from '../helpers/http-stub.ts';
 import {Registry} from '../helpers/registry.ts';
 import {pushTestImages} from '../helpers/test-images.ts';
+import {digestOf, readAll} from './client.ts';
 
 const manifest = Buffer.from(JSON.stringify({schemaVersion: 2, mediaType: mediaTypes.ociManifest, config: {}, layers: []}));
 const manifestDigest = digestOf(manifest);
@@ -23,12 +22,12 @@ test('an image of a real registry resolves, and its bytes come whole or from an 
 	await using client = registry();
 	await using repository = await client.resolve(busybox);
 	t.is(repository.descriptor.mediaType, mediaTypes.ociManifest);
-	const bytes = await read(repository.open(repository.descriptor));
+	const bytes = await readAll(repository.open(repository.descriptor));
 	t.is(digestOf(bytes), repository.descriptor.digest);
 	const {layers: [first]} = JSON.parse(bytes.toString()) as {layers: Descriptor[]};
-	const whole = await read(repository.open(first as Descriptor));
+	const whole = await readAll(repository.open(first as Descriptor));
 	t.true(digestOf(whole) === first?.digest);
-	t.deepEqual(await read(repository.open(first as Descriptor, {offset: 1000})), whole.subarray(1000));
+	t.deepEqual(await readAll(repository.open(first as Descriptor, {offset: 1000})), whole.subarray(1000));
 	t.deepEqual(await repository.referrers(repository.descriptor.digest), []);
 	await t.throwsAsync(client.resolve(busybox.replace(':latest', ':never')), {code: 'NOT_FOUND'});
 });
@@ -55,7 +54,7 @@ test('what is pushed to a real registry can be fetched from it, and is not pushe
 	}
 	await using repository = await client.resolve(`${real.host}/a/b:1`);
 	t.is(repository.descriptor.digest, root.digest);
-	t.deepEqual(await read(repository.open(layer)), blob);
+	t.deepEqual(await readAll(repository.open(layer)), blob);
 	// Another repository of the same registry takes the blob without its bytes.
 	await using other = await client.target(`${real.host}/c:1`);
 	t.is(await other.push(layer, {mountFrom: 'a/b'}), undefined);
@@ -118,7 +117,7 @@ test('nobody listening, garbage and silence are unavailable', async t => {
 		}
 	});
 	await using repository = await client.resolve(`${silent.host}/a:1`);
-	await t.throwsAsync(read(repository.open(layer)), {code: 'UNAVAILABLE'});
+	await t.throwsAsync(readAll(repository.open(layer)), {code: 'UNAVAILABLE'});
 });
 
 test('a body that is cut short is unavailable', async t => {
@@ -133,7 +132,7 @@ test('a body that is cut short is unavailable', async t => {
 	});
 	await using client = registry();
 	await using repository = await client.resolve(`${stub.host}/a:1`);
-	await t.throwsAsync(read(repository.open(layer)), {code: 'UNAVAILABLE'});
+	await t.throwsAsync(readAll(repository.open(layer)), {code: 'UNAVAILABLE'});
 });
 
 test('a registry that knows no ranges is read and skipped', async t => {
@@ -146,7 +145,7 @@ test('a registry that knows no ranges is read and skipped', async t => {
 	});
 	await using client = registry();
 	await using repository = await client.resolve(`${stub.host}/a:1`);
-	t.is((await read(repository.open(layer, {offset: 4}))).toString(), '456789');
+	t.is((await readAll(repository.open(layer, {offset: 4}))).toString(), '456789');
 });
 
 test('a manifest whose digest is not what was asked for is refused', async t => {
@@ -203,7 +202,7 @@ test('a redirect to another host leaves the token behind', async t => {
 	});
 	await using client = registry();
 	await using repository = await client.resolve(`${stub.host}/a:1`, {credentials: async () => ({username: 'me', secret: 'word'})});
-	t.is((await read(repository.open(layer))).toString(), '0123456789');
+	t.is((await readAll(repository.open(layer))).toString(), '0123456789');
 	t.deepEqual(store.asked.map(({authorization}) => authorization), [undefined]);
 });
 
@@ -272,12 +271,4 @@ async function tokenRegistry(first: (response: ServerResponse, url: string) => b
 
 function answerManifest(response: ServerResponse): void {
 	response.writeHead(200, {'content-type': mediaTypes.ociManifest, 'docker-content-digest': manifestDigest, 'content-length': String(manifest.length)}).end(manifest);
-}
-
-async function read(bytes: AsyncIterable<Uint8Array>): Promise<Buffer> {
-	return Buffer.concat(await Array.fromAsync(bytes));
-}
-
-function digestOf(bytes: Uint8Array): Digest {
-	return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
