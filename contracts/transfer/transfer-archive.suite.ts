@@ -69,6 +69,23 @@ export function archiveStories(story: Story): void {
 		t.true(echo.bytes().equals(first.bytes()));
 	});
 
+	story('an import takes no label from what was there before, also where it has none to give', async (t, corner) => {
+		const index = indexOf([imageOf().manifest]);
+		// Its one manifest, of another platform, is not in the archive: there is no child to tell of.
+		const bytes = tarOf({
+			[blobPath(index.digest)]: index.bytes,
+			'index.json': JSON.stringify({schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [{...descriptorOf(index), annotations: {'io.containerd.image.name': 'local/index:1'}}]}),
+			'oci-layout': '{"imageLayoutVersion":"1.0.0"}',
+		});
+		const labels = {mine: 'kept', 'containerd.io/gc.ref.content.by-hand': index.digest};
+		await load(corner, bytes, {unpacks: []});
+		await corner.scope.content.update(index.digest, labels, Object.keys(labels).map(key => `labels.${key}`));
+		const {labels: before} = await corner.scope.content.info(index.digest);
+		t.like(before, labels);
+		await load(corner, bytes, {unpacks: []});
+		t.deepEqual((await corner.scope.content.info(index.digest)).labels, before);
+	});
+
 	story('an archive that lacks a part, is none, or has wrong bytes is refused, and leaves nothing', async (t, corner) => {
 		const image = imageOf();
 		const [layer] = image.layers;

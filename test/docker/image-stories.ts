@@ -4,14 +4,17 @@ import type {Story} from './docker-room.ts';
 
 /** Images: from the registry and back, under names, as archives. */
 export function imageStories(story: Story): void {
-	story('pull, images and inspect agree on what there is', async (t, {docker, images, registry}) => {
+	story('pull, images and inspect agree on what there is', async (t, {docker, release, images, registry}) => {
 		t.regex(await docker.ok('pull', images.busybox), /Status: Image is up to date/v);
 		t.regex(await docker.ok('pull', images.odd), /Status: Downloaded newer image/v);
 		await docker.ok('pull', '-q', images.index);
 		await docker.ok('pull', '-q', images.zstd);
 		await docker.ok('pull', '-q', images.configured);
 		const {busybox, index, zstd, odd, configured} = images;
-		t.deepEqual((await docker.lines('images', '--format', '{{.Repository}}:{{.Tag}}')).toSorted(), [busybox, index, zstd, odd, configured].toSorted());
+		// Docker 26 leaves what has layers of zstd out of its list, on any daemon.
+		const listed = [busybox, index, ...(release === '26' ? [] : [zstd]), odd, configured];
+		t.deepEqual((await docker.lines('images', '--format', '{{.Repository}}:{{.Tag}}')).toSorted(), listed.toSorted());
+		t.deepEqual(await docker.inspect(zstd, '.RepoTags'), [zstd]);
 		t.like(await docker.inspect(configured, '.Config'), {User: 'keel', WorkingDir: '/work', Labels: {'test.label': 'configured'}});
 		t.is((await docker.inspect(odd, '.RootFS.Layers') as string[]).length, 5);
 		t.is(await docker.ok('run', '--rm', '--network', 'none', configured), '1234\n4321\n4321 777\n/work\nteal\n');

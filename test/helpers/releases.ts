@@ -26,7 +26,7 @@ export function programsOf(release: Release): string {
 export type DockerRelease = '26' | '28';
 
 /** The daemon of a release of Docker, its client, and the client's plugin that builds. */
-export function dockerPrograms(release: DockerRelease = '26'): {readonly dockerd: string; readonly docker: string; readonly buildx: string} {
+export function dockerPrograms(release: DockerRelease): {readonly dockerd: string; readonly docker: string; readonly buildx: string} {
 	const programs = {
 		dockerd: path.join(peers, `docker-${release}/usr/sbin/dockerd`),
 		docker: path.join(peers, `docker-cli-${release}/usr/bin/docker`),
