@@ -5,12 +5,11 @@ import path from 'node:path';
 import test from 'ava';
 import {connect, readLayout, type Client} from '../../client/index.ts';
 import {command, succeed} from '../helpers/command.ts';
-import {keelson} from '../helpers/keelson-program.ts';
+import {keelson, keelsonPath} from '../helpers/keelson-program.ts';
 import {image, layer} from '../helpers/oci-image.ts';
 import {tar} from '../helpers/tar-writer.ts';
 import {ClientRoom} from './client-room.ts';
 
-const program = path.join(import.meta.dirname, '../../bin/keelson');
 let room: ClientRoom;
 
 test.before(async () => {
@@ -30,12 +29,12 @@ async function elsewhere(): Promise<{client: Client; ok: (...args: readonly stri
 	const client = connect(address, {namespace: room.daemon.namespace('archives')});
 	await client.services.namespaces.create({namespace: {name: client.namespace}});
 	return {
-		client, ok: async (...args) => (await succeed(program, ['-a', address, '-n', client.namespace, ...args])).stdout,
+		client, ok: async (...args) => (await succeed(keelsonPath, ['-a', address, '-n', client.namespace, ...args])).stdout,
 		[Symbol.dispose]: () => client[Symbol.dispose](),
 	};
 }
 
-const here = async (...args: readonly string[]): ReturnType<typeof command> => command(program, ['-a', room.daemon.places.address, '-n', room.client.namespace, ...args]);
+const here = async (...args: readonly string[]): ReturnType<typeof command> => command(keelsonPath, ['-a', room.daemon.places.address, '-n', room.client.namespace, ...args]);
 const scratch = (name: string): string => path.join(room.daemon.scratch, name);
 const namesOf = async (client: Client): Promise<string[]> => (await client.images.list()).map(({name}) => name).toSorted();
 
@@ -48,7 +47,7 @@ test.serial('several images go into one file and come out of it, by path and by 
 	await using hello = await other.client.run({image: configured, args: ['cat mine']});
 	t.is((await hello.wait()).exitCode, 0);
 	using third = await elsewhere();
-	const {stdout} = await command(program, ['-a', room.daemon.places.address, '-n', third.client.namespace, 'import', '-'], {input: await readFile(file)});
+	const {stdout} = await command(keelsonPath, ['-a', room.daemon.places.address, '-n', third.client.namespace, 'import', '-'], {input: await readFile(file)});
 	t.deepEqual(stdout.trim().split('\n').toSorted(), [busybox, configured].toSorted());
 	const [before, after] = [await room.client.images.get(busybox), await third.client.images.get(busybox)];
 	t.deepEqual(after.target, before.target);

@@ -1,12 +1,9 @@
-import path from 'node:path';
 import type {ExecutionContext} from 'ava';
 import {Background} from '../helpers/background.ts';
 import {command, type CommandOptions, type Outcome} from '../helpers/command.ts';
 import {Terminal} from '../helpers/terminal.ts';
 import {ClientRoom} from '../client/client-room.ts';
-import {keelson} from '../helpers/keelson-program.ts';
-
-export const program = path.join(import.meta.dirname, '../../bin/keelson');
+import {keelson, keelsonPath} from '../helpers/keelson-program.ts';
 
 /** `bin/keelson` bound to a keelsond of its own, as a pipe, a program and a person would run it. */
 export class CommandRoom {
@@ -29,7 +26,7 @@ export class CommandRoom {
 	}
 
 	async with(options: CommandOptions, ...args: readonly string[]): Promise<Outcome> {
-		return command(program, this.#arguments(args), options);
+		return command(keelsonPath, this.#arguments(args), options);
 	}
 
 	/** What it prints on a pipe; the test fails unless the exit status is 0 and nothing else was said. */
@@ -45,11 +42,11 @@ export class CommandRoom {
 	}
 
 	background(...args: readonly string[]): Background {
-		return new Background(program, this.#arguments(args));
+		return new Background(keelsonPath, this.#arguments(args));
 	}
 
 	terminal(...args: readonly string[]): Terminal {
-		return new Terminal(program, this.#arguments(args));
+		return new Terminal(keelsonPath, this.#arguments(args));
 	}
 
 	/** What a person sees. */

@@ -2,7 +2,8 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import {command} from '../helpers/command.ts';
 import {until} from '../helpers/until.ts';
-import {CommandRoom, program} from './command-room.ts';
+import {keelsonPath} from '../helpers/keelson-program.ts';
+import {CommandRoom} from './command-room.ts';
 
 let keelson: CommandRoom;
 let busybox: string;
@@ -75,7 +76,7 @@ test.serial('run gives options after the image to the container', async t => {
 });
 
 test.serial('run ends when nobody reads what it prints', async t => {
-	const {code, stdout} = await command('sh', ['-c', '"$@" | head -n 2', 'sh', program, '-a', keelson.room.daemon.places.address, '-n', keelson.room.client.namespace, 'run', '--rm', busybox, 'yes']);
+	const {code, stdout} = await command('sh', ['-c', '"$@" | head -n 2', 'sh', keelsonPath, '-a', keelson.room.daemon.places.address, '-n', keelson.room.client.namespace, 'run', '--rm', busybox, 'yes']);
 	t.deepEqual({code, stdout}, {code: 0, stdout: 'y\ny\n'});
 	await until('the container to go', async () => (await keelson.room.client.ps()).length === 0);
 });
@@ -190,16 +191,16 @@ test.serial('what is not there ends with 1', async t => {
 });
 
 test('nobody at the address is said, with the address', async t => {
-	const {code, stderr} = await command(program, ['ps'], {env: {KEELSON_ADDRESS: '/nowhere/keelson.sock'}});
+	const {code, stderr} = await command(keelsonPath, ['ps'], {env: {KEELSON_ADDRESS: '/nowhere/keelson.sock'}});
 	t.deepEqual({code, stderr}, {code: 1, stderr: 'keelson: nobody answers: connect ENOENT /nowhere/keelson.sock\n'});
 });
 
 test('every command has --help', async t => {
-	const {stdout} = await command(program, ['--help']);
+	const {stdout} = await command(keelsonPath, ['--help']);
 	const names = [...stdout.matchAll(/^ {2}([a-z]+) {2,}/gm)].map(([, name]) => name ?? '');
 	t.deepEqual(names, ['pull', 'images', 'import', 'export', 'run', 'ps', 'exec', 'stop', 'rm', 'events', 'plugins', 'version']);
 	for (const name of names) {
-		const {code, stdout: help} = await command(program, [name, '--help']);
+		const {code, stdout: help} = await command(keelsonPath, [name, '--help']);
 		t.is(code, 0);
 		t.regex(help, new RegExp(`^Usage: keelson ${name} (?:.*\n)*.*--address`));
 	}

@@ -41,7 +41,7 @@ for (const release of ['26', '28'] as const) {
 		const ok = async (...args: readonly string[]): Promise<string> => (await succeed(docker, ['-H', address, ...args], {timeoutMs: 60_000})).stdout.trim();
 
 		const [ours] = await childrenOf(service.pid);
-		t.regex(await readFile(`/proc/${ours}/cmdline`, 'utf8'), /keelsond\.ts\0--config\0.*containerd\.toml/);
+		t.regex(await readFile(`/proc/${ours}/cmdline`, 'utf8'), /keelsond\.[jt]s\0--config\0.*containerd\.toml/);
 		const version = JSON.parse(await ok('version', '--format', '{{json .Server.Components}}')) as {Name: string; Version: string}[];
 		using client = connect(path.join(directory, 'exec/containerd/containerd.sock'), {namespace: 'moby'});
 		t.is(version.find(({Name}) => Name === 'containerd')?.Version, (await client.services.version.version({})).version);

@@ -3,7 +3,11 @@ import path from 'node:path';
 import type {Places, Program} from './daemon.ts';
 import {programsOf, type Release} from './releases.ts';
 
-export const keelsondPath = path.join(import.meta.dirname, '../../bin/keelsond');
+/** The checkout, or what scripts/build made of it where `KEELSON_FOLDER` says so: scripts/test and scripts/bench do. */
+const folder = process.env['KEELSON_FOLDER'] ?? path.join(import.meta.dirname, '../..');
+
+export const keelsondPath = path.join(folder, 'bin/keelsond');
+export const keelsonPath = path.join(folder, 'bin/keelson');
 
 export interface KeelsonOptions {
 	/** TOML laid over the checkout's own configuration. */
@@ -11,7 +15,7 @@ export interface KeelsonOptions {
 	readonly args?: readonly string[];
 }
 
-/** The daemon under test, as a user starts it from a checkout: bin/keelsond with containerd's flags. */
+/** The daemon under test, as a user starts it: bin/keelsond with containerd's flags. */
 export function keelson(options: KeelsonOptions = {}): Program {
 	return {
 		name: 'keelson',
