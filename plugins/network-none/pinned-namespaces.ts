@@ -3,6 +3,7 @@ import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {parseIdentifier} from '../../contracts/oci/identifier.ts';
 import type {NetworkNamespaces, PinnedNamespace} from '../../contracts/network/network.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
 import {bringLoopbackUp} from '../../lib/sys/loopback.ts';
 import {createNetworkNamespace, isNetworkNamespace, pinNetworkNamespace, removeNetworkNamespace} from '../../lib/sys/network-namespace.ts';
 import {SpareNamespace} from './spare-namespace.ts';
@@ -34,17 +35,19 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
 		await mkdir(spares, {recursive: true, mode: 0o700});
 		// What a daemon left that was killed while it made one.
 		await Promise.all((await readdir(spares)).map(async name => removeNetworkNamespace(path.join(spares, name))));
-		return new PinnedNamespaces(directory, new SpareNamespace({directory: spares, keepMs: spareMs, failed}));
+		const namespaces = new PinnedNamespaces(directory, new SpareNamespace({directory: spares, keepMs: spareMs, failed}));
+		await namespaces.#removeHalfMade();
+		return namespaces;
 	}
 
 	async create(namespace: string, containerId: string, signal?: AbortSignal): Promise<PinnedNamespace> {
 		const pinned = this.#name(namespace, containerId);
 		signal?.throwIfAborted();
-		// Another owner's pin may have the same name: `a-b` of `c` and `a` of `b-c`.
-		await this.#pin(pinned.path);
-		this.#spare.refill();
+		// Before the pin: whoever finds one must find whose it is, also when this process is killed between the two.
+		await this.#own(pinned);
 		try {
-			await writeFile(this.#owner(pinned), '', {mode: 0o600});
+			await this.#pin(pinned.path);
+			this.#spare.refill();
 			signal?.throwIfAborted();
 		} catch (error) {
 			await this.remove(namespace, containerId);
@@ -64,12 +67,30 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
 	}
 
 	async list(): Promise<readonly PinnedNamespace[]> {
-		// After a reboot in which the directory was kept, files are there and pins are not.
 		return (await this.#owners()).filter(({path: pin}) => isNetworkNamespace(pin));
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.#spare[Symbol.asyncDispose]();
+	}
+
+	/** A daemon may have been killed while it made or removed a pin, and after a reboot in which the directory was kept none holds. */
+	async #removeHalfMade(): Promise<void> {
+		for (const pinned of await this.#owners()) {
+			if (!isNetworkNamespace(pinned.path)) {
+				await removeNetworkNamespace(pinned.path);
+				await rm(this.#owner(pinned), {force: true});
+			}
+		}
+	}
+
+	async #own(pinned: PinnedNamespace): Promise<void> {
+		const another = (await this.#owners()).find(one => one.path === pinned.path);
+		// It may be another's of the same name: `a-b` of `c` and `a` of `b-c`.
+		if (another !== undefined) {
+			throw new KeelsonError('ALREADY_EXISTS', `network namespace ${pinned.path} exists: it is that of container ${another.containerId} in namespace ${another.namespace}`);
+		}
+		await writeFile(this.#owner(pinned), '', {mode: 0o600, flag: 'wx'});
 	}
 
 	async #pin(pin: string): Promise<void> {

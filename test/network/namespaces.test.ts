@@ -1,9 +1,10 @@
-import {mkdtemp, readdir, rm, stat} from 'node:fs/promises';
+import {mkdtemp, readdir, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import type {PinnedNamespace} from '../../contracts/network/network.ts';
 import {networkNamespacesSuite} from '../../contracts/network/network-namespaces.suite.ts';
+import {UMOUNT, unmountAll} from '../../lib/sys/mount.ts';
 import {createNetworkNamespace, isNetworkNamespace, removeNetworkNamespace} from '../../lib/sys/network-namespace.ts';
 import {PinnedNamespaces} from '../../plugins/network-none/pinned-namespaces.ts';
 import {succeed} from '../helpers/command.ts';
@@ -70,6 +71,43 @@ test('what a daemon left that was killed while it made one is taken away', async
 	await using _ = await PinnedNamespaces.open(place.path);
 	t.deepEqual(await readdir(path.dirname(left)), []);
 	t.false(isNetworkNamespace(left));
+});
+
+test('what a daemon left that was killed while it pinned one, or let it go, is taken away with its owner', async t => {
+	await using place = await directory();
+	const earlier = await PinnedNamespaces.open(place.path);
+	const whole = await earlier.create(...owned('whole'));
+	await earlier.create(...owned('half-gone'));
+	await unmountAll(path.join(place.path, 'default-half-gone'), UMOUNT.DETACH);
+	await writeFile(path.join(place.path, '.owners', 'default:not-yet-a-file'), '');
+	await writeFile(path.join(place.path, '.owners', 'default:not-yet-a-mount'), '');
+	await writeFile(path.join(place.path, 'default-not-yet-a-mount'), '');
+	const next = await PinnedNamespaces.open(place.path);
+	t.deepEqual((await readdir(place.path)).toSorted(), ['.owners', '.spares', 'default-whole']);
+	t.deepEqual(await readdir(path.join(place.path, '.owners')), ['default:whole']);
+	t.deepEqual(await next.list(), [whole]);
+	const again = await next.create(...owned('half-gone'));
+	t.true(isNetworkNamespace(again.path));
+	await next.remove(...owned('half-gone'));
+	await next.remove(...owned('whole'));
+});
+
+test('a namespace has an owner at every moment in which it can be found', async t => {
+	await using place = await directory();
+	await using namespaces = await PinnedNamespaces.open(place.path);
+	for (const id of ['a', 'b', 'c']) {
+		const creating = namespaces.create(...owned(id));
+		let isMade = false;
+		creating.finally(() => {
+			isMade = true;
+		});
+		while (!isMade) {
+			const names = await readdir(place.path);
+			const owners = await readdir(path.join(place.path, '.owners'));
+			t.deepEqual(names.filter(name => !name.startsWith('.') && !owners.includes(name.replace('default-', 'default:'))), []);
+		}
+		await namespaces.remove(...owned(id));
+	}
 });
 
 /** Descriptors of this process that are network namespaces. */
