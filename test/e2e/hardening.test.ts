@@ -6,7 +6,7 @@ import {runtimePrograms} from '../helpers/releases.ts';
 import {byRuntime, clientOf, createContainer, createTask, remove, runTask, type SpecParts} from '../helpers/task-client.ts';
 import {until} from '../helpers/until.ts';
 
-const scenario = endToEnd('hardening', {daemon: {withoutUnifiedCgroup: true}});
+const scenario = endToEnd('hardening', {pairs: 'each', daemon: {withoutUnifiedCgroup: true}});
 
 /** What a script prints in a container whose spec is changed, with a runtime of the caller's choice. */
 async function prints({t, ctr, images, daemon}: Scene, script: string, {change, runtime = 'runc', flags = []}: {
@@ -95,7 +95,8 @@ scenario('in a user namespace, root is somebody else outside', async ({t, ctr, i
 	t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'who', 'mapped', 'sh', '-c', 'id -u; id -g; stat -c %u:%g /mine'), '0\n0\n0:0\n');
 	await until('the file', async () => stat(`/proc/${pid}/root/mine`).then(({uid}) => uid === 100_000));
 	await remove(ctr, 'mapped');
-});
+	// To a runtime that is not called runc's, ctr 1.6 sends options of the shim before that, which none of today's takes.
+}, {pairs: false});
 
 scenario('a mount may be seen with other owners', async scene => {
 	const {t, ctr, daemon} = scene;

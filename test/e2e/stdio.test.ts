@@ -10,7 +10,7 @@ import {FifoReader} from '../helpers/fifo-reader.ts';
 import {clientOf, createContainer, createTask, remove} from '../helpers/task-client.ts';
 import {until} from '../helpers/until.ts';
 
-const scenario = endToEnd('stdio');
+const scenario = endToEnd('stdio', {pairs: 'each'});
 
 /** More than a FIFO and all pipes on the way hold: 13.9 MB. */
 const last = '1900000';

@@ -8,7 +8,7 @@ import {clientOf, createContainer, createTask, remove} from '../helpers/task-cli
 import {tracesOf} from '../helpers/traces.ts';
 import {until} from '../helpers/until.ts';
 
-const scenario = endToEnd('machine');
+const scenario = endToEnd('machine', {pairs: 'each'});
 
 scenario('many execs at once, with and without a terminal, each have their own output and exit status', async ({t, ctr, images}) => {
 	await ctr.ok('run', '-d', images.busybox, 'host', 'sleep', '60');

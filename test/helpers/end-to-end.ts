@@ -38,9 +38,10 @@ export interface EndToEndOptions {
 	/** Default true: pull busybox before the first scenario. */
 	readonly pulls?: boolean;
 	/**
-	 * Scenarios are also run by keelson with each of containerd's shims, and by containerd with ours: those that say so, or with E2E_PAIRS=all every one.
+	 * Scenarios are also run by keelson with each of containerd's shims, and by containerd with ours: those that say so, or with `each` all that do
+	 * not say no; with E2E_PAIRS=all every one.
 	 */
-	readonly pairs?: boolean;
+	readonly pairs?: boolean | 'each';
 	readonly daemon?: DaemonOptions;
 	/** Default 120,000 for each scenario. */
 	readonly timeoutMs?: number;
@@ -72,7 +73,7 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 	const targets: readonly Target[] = [
 		...wanted.includes('containerd') ? clients.map(release => ({program: containerd(release), releases: [release]})) : [],
 		...wanted.includes('keelson') ? [{program: keelson(), releases: clients}] : [],
-		...options.pairs === true ? pairsOf(clients).filter(({program}) => wanted.includes(program.kind)) : [],
+		...options.pairs !== undefined && options.pairs !== false ? pairsOf(clients).filter(({program}) => wanted.includes(program.kind)) : [],
 	].filter(({isPair}: Target) => isPair === true || process.env['E2E_PAIRS']?.split(',').includes('only') !== true);
 	const prepared = new Map<Target, Promise<Prepared>>();
 	const seen = new Map<string, Array<readonly [label: string, value: unknown]>>();
@@ -172,7 +173,7 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 	});
 
 	const allPairs = process.env['E2E_PAIRS']?.split(',').includes('all') ?? false;
-	return (title, body, {only, since, until: last, pairs = false} = {}) => {
+	return (title, body, {only, since, until: last, pairs = options.pairs === 'each'} = {}) => {
 		for (const target of targets.filter(({isPair = false}) => isPair ? pairs !== false || allPairs : pairs !== 'only')) {
 			if (only !== undefined && only !== target.program.kind) {
 				continue;
