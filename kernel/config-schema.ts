@@ -36,7 +36,7 @@ export const daemonSchema = z.strictObject({
 		exports: z.record(z.string(), z.string()).optional(), capabilities: z.array(z.string()).optional(),
 	})).default({}),
 	stream_processors: z.record(z.string(), z.strictObject({
-		accepts: names, returns: text, path: z.string(), args: names, env: names,
+		accepts: names, returns: text, path: text, args: names, env: names,
 	})).default({}),
 	timeouts: z.record(z.string(), z.string()).default({}),
 	plugins: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),

@@ -24,7 +24,7 @@ export interface LayerBytes {
 export interface ApplyOptions {
 	/** For whom: a differ that shares content with others asks for it as this namespace. */
 	readonly namespace?: string;
-	/** For stream processors, by media type. */
+	/** For stream processors, by their ids in the configuration. */
 	readonly payloads?: ReadonlyMap<string, Any>;
 	/** Everything applied is on disk before apply resolves. */
 	readonly syncFs?: boolean;
@@ -73,7 +73,8 @@ export interface Differ {
 	/**
 	 * Applies a layer onto the tree that `mounts` make. Nothing outside that tree is touched, whatever the archive says.
 	 * Rejects with INVALID_ARGUMENT (not a tar, not this compression, an entry that points outside), DATA_LOSS (cut short),
-	 * UNIMPLEMENTED (media type), ABORTED (the growing file was given up). On failure the tree is in pieces, and the caller removes its snapshot.
+	 * UNIMPLEMENTED (media type), ABORTED (the growing file was given up), and where programs make the layer readable with
+	 * FAILED_PRECONDITION (one cannot be started, or they go round in a circle) and UNKNOWN (one failed, in its own words). On failure the tree is in pieces, and the caller removes its snapshot.
 	 */
 	apply(layer: LayerBytes, mounts: readonly Mount[], options?: ApplyOptions): Promise<AppliedLayer>;
 	/**

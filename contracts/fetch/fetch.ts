@@ -26,8 +26,8 @@ export interface RegistryOptions {
 	readonly defaultScheme?: string;
 	/** Sent with each request to the registry. */
 	readonly headers?: ReadonlyMap<string, string>;
-	/** Asked when the registry wants to know who is there; undefined: anonymous. */
-	readonly credentials?: (host: string, signal: AbortSignal) => Promise<Credentials | undefined>;
+	/** Asked when the registry wants to know who is there, with the challenges that it sent (one `WWW-Authenticate` header, at most 16 KiB); undefined: anonymous. */
+	readonly credentials?: (host: string, signal: AbortSignal, challenge: string) => Promise<Credentials | undefined>;
 	readonly signal?: AbortSignal;
 }
 

@@ -29,7 +29,8 @@ export function findDecompressors(searchPath: string): Readonly<Partial<Record<C
 	return found;
 }
 
-function findProgram(name: string, searchPath: string): string | undefined {
+/** The first executable of this name along PATH; undefined where there is none. */
+export function findProgram(name: string, searchPath: string): string | undefined {
 	return searchPath.split(':').filter(directory => path.isAbsolute(directory)).map(directory => path.join(directory, name)).find(file => {
 		try {
 			accessSync(file, constants.X_OK);

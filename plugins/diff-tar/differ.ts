@@ -14,6 +14,8 @@ import {compressionOf, type Compression} from './layer-compression.ts';
 import type {ImpliedDirectory} from './later-layers.ts';
 import {openLayer} from './layer-input.ts';
 import {mountTree} from './mounted-tree.ts';
+import {processLayer} from './processed-layer.ts';
+import {chainFrom, type ProcessorChain, type StreamProcessor} from './processor-chain.ts';
 import type {WorkerPool} from './worker-pool.ts';
 import {openWorkerOutput} from './worker-output.ts';
 
@@ -23,14 +25,15 @@ export interface TarDifferOptions {
 	readonly mountDirectory: string;
 	/** Programs that inflate faster than zlib in this process. */
 	readonly programs: Readonly<Partial<Record<Compression, Program>>>;
+	/** Programs that read what is no layer yet. */
+	readonly processors: readonly StreamProcessor[];
 	/** The upper directory of an overlay may stand for the difference; false where the kernel makes them refer to other layers. */
 	readonly isUpperWhole: boolean;
 }
 
 interface ApplyDetails {
-	readonly signal: AbortSignal | undefined;
-	readonly progress: ApplyOptions['progress'];
-	readonly syncFs: boolean;
+	readonly chain: ProcessorChain;
+	readonly options: ApplyOptions;
 }
 
 /** Layers as tars: applied and compared in worker threads, where files are handled with synchronous calls. */
@@ -41,22 +44,22 @@ export class TarDiffer implements Differ {
 		this.#options = options;
 	}
 
-	async apply(layer: LayerBytes, mounts: readonly Mount[], {signal, progress, syncFs = false}: ApplyOptions = {}): Promise<AppliedLayer> {
-		signal?.throwIfAborted();
-		compressionOf(layer.descriptor.mediaType);
+	async apply(layer: LayerBytes, mounts: readonly Mount[], options: ApplyOptions = {}): Promise<AppliedLayer> {
+		options.signal?.throwIfAborted();
+		const chain = chainFrom(layer.descriptor.mediaType, this.#options.processors);
 		const target = findTarget(mounts);
 		if (target !== undefined) {
-			return (await this.#applyTo(layer, target, {signal, progress, syncFs})).applied;
+			return (await this.#applyTo(layer, target, {chain, options})).applied;
 		}
 		await using tree = await mountTree(mounts, this.#options.mountDirectory);
-		return (await this.#applyTo(layer, {kind: 'merged', root: tree.path}, {signal, progress, syncFs})).applied;
+		return (await this.#applyTo(layer, {kind: 'merged', root: tree.path}, {chain, options})).applied;
 	}
 
-	async applyApart(layer: LayerBytes, mounts: readonly Mount[], {signal, progress, syncFs = false}: ApplyOptions = {}): Promise<ApartLayer> {
-		signal?.throwIfAborted();
-		compressionOf(layer.descriptor.mediaType);
+	async applyApart(layer: LayerBytes, mounts: readonly Mount[], options: ApplyOptions = {}): Promise<ApartLayer> {
+		options.signal?.throwIfAborted();
+		const chain = chainFrom(layer.descriptor.mediaType, this.#options.processors);
 		const target = findApart(mounts);
-		const {applied, implied} = await this.#applyTo(layer, target, {signal, progress, syncFs});
+		const {applied, implied} = await this.#applyTo(layer, target, {chain, options});
 		return {
 			...applied,
 			needsJoin: implied.length > 0,
@@ -88,16 +91,19 @@ export class TarDiffer implements Differ {
 		return {mediaType, bytes: new ComparedBytes(socket, diffId, stop), diffId};
 	}
 
-	async #applyTo(layer: LayerBytes, target: ApplyTarget, {signal, progress, syncFs}: ApplyDetails): Promise<{readonly applied: AppliedLayer; readonly implied: readonly ImpliedDirectory[]}> {
+	async #applyTo(layer: LayerBytes, target: ApplyTarget, {chain, options: {signal, progress, payloads, syncFs = false}}: ApplyDetails): Promise<{readonly applied: AppliedLayer; readonly implied: readonly ImpliedDirectory[]}> {
 		const {pool, programs} = this.#options;
 		const stop = new AbortController();
 		const ended = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-		const {input, growth, compression, done} = await openLayer(layer, ended);
+		await using processed = await processLayer(layer, chain, {payloads, signal: ended});
+		const {input, growth, compression, done} = await openLayer(processed.layer, ended);
 		// The worker would only see that the layer is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
 		try {
 			const {sha256, size, implied} = await pool.run({kind: 'apply', input, growth, compression, program: programs[compression], target}, {signal: ended, progress});
 			await source;
+			// What was read may be a whole archive although its source failed at the end.
+			ended.throwIfAborted();
 			if (syncFs) {
 				await using handle = await open(target.root);
 				await syncFileSystem(handle.fd);

@@ -1,13 +1,9 @@
-import {closeSync} from 'node:fs';
 import {open} from 'node:fs/promises';
-import {Socket} from 'node:net';
-import {Readable} from 'node:stream';
-import {pipeline} from 'node:stream/promises';
 import {Growth} from '../../contracts/content/growth.ts';
 import type {LayerBytes} from '../../contracts/diff/diff.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
-import {errnoOf} from '../../lib/sys/libc.ts';
 import {createPipe} from '../../lib/sys/pipe.ts';
+import {fillPipe} from './fill-pipe.ts';
 import {decideCompression, magicBytes, type Compression} from './layer-compression.ts';
 
 /** A layer's bytes where a worker can read them. */
@@ -49,29 +45,10 @@ export async function openLayer(layer: LayerBytes, signal: AbortSignal): Promise
 		}
 		const compression = decideCompression(mediaType, Buffer.concat(head));
 		const pipe = createPipe(pipeBytes);
-		return {input: pipe.reader, growth: undefined, compression, done: fill(pipe.writer, rest(head, bytes), signal)};
+		return {input: pipe.reader, growth: undefined, compression, done: fillPipe(pipe.writer, rest(head, bytes), signal)};
 	} catch (error) {
 		await bytes.return?.();
 		throw error;
-	}
-}
-
-async function fill(writer: number, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-	let socket: Socket;
-	try {
-		socket = new Socket({fd: writer, readable: false, writable: true});
-	} catch (error) {
-		closeSync(writer);
-		throw error;
-	}
-	try {
-		await pipeline(Readable.from(bytes, {objectMode: true, highWaterMark: 1}), socket, {signal});
-	} catch (error) {
-		// The worker has had enough, and says why.
-		const isUnwanted = errnoOf(error) === 'EPIPE' || errnoOf(error) === 'ECONNRESET';
-		if (!isUnwanted) {
-			throw error;
-		}
 	}
 }
 

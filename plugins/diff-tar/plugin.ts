@@ -5,9 +5,11 @@ import {availableParallelism} from 'node:os';
 import {z} from 'zod';
 import {TreeCopy} from '../../contracts/copy/copy.ts';
 import {Differ} from '../../contracts/diff/diff.ts';
-import {definePlugin, once} from '../../kernel/index.ts';
+import {definePlugin, definePlugins, once, type Plugin} from '../../kernel/index.ts';
 import {findDecompressors} from './decompressor.ts';
 import {TarDiffer} from './differ.ts';
+import type {StreamProcessor} from './processor-chain.ts';
+import {readProcessors} from './processor-config.ts';
 import {TarTreeCopy} from './tree-copy.ts';
 import {WorkerPool} from './worker-pool.ts';
 
@@ -16,7 +18,7 @@ const config = z.strictObject({
 	workers: z.int().min(0).max(256).default(0).describe('how many layers are worked on at once; 0: one for each core'),
 });
 
-const differ = definePlugin({
+const differ = (processors: readonly StreamProcessor[]): Plugin => definePlugin({
 	id: 'io.containerd.differ.v1.walking',
 	provides: Differ,
 	requires: {},
@@ -26,7 +28,7 @@ const differ = definePlugin({
 		log.debug('layers are inflated by', {gzip: programs.gzip?.path ?? 'zlib', zstd: programs.zstd?.path ?? 'zlib'});
 		const pool = lifetime.use(new WorkerPool(workers === 0 ? availableParallelism() : workers));
 		const isUpperWhole = !await isSet('redirect_dir') && !await isSet('metacopy');
-		container.register(TarDiffer, {useFactory: once(() => new TarDiffer({pool, mountDirectory: state, programs, isUpperWhole}))});
+		container.register(TarDiffer, {useFactory: once(() => new TarDiffer({pool, mountDirectory: state, programs, processors, isUpperWhole}))});
 		return container.resolve(TarDiffer);
 	},
 });
@@ -45,7 +47,8 @@ const copy = definePlugin({
 	},
 });
 
-export const plugin = [differ, copy];
+/** The differ runs what the daemon's `[stream_processors]` name. */
+export const plugin = definePlugins((daemon, refuse) => [differ(readProcessors(daemon, refuse)), copy]);
 
 /** A default of overlayfs for mounts that do not say otherwise. */
 async function isSet(parameter: string): Promise<boolean> {

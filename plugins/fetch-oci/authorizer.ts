@@ -1,6 +1,6 @@
 import type {Credentials} from '../../contracts/fetch/fetch.ts';
 import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
-import {parseChallenges, type Challenge} from './challenge.ts';
+import {HEADER_LENGTH_MAX, parseChallenges, type Challenge} from './challenge.ts';
 import type {RegistryHost} from './hosts.ts';
 import type {HttpClient} from './http-client.ts';
 import {mergeScopes} from './scope.ts';
@@ -16,7 +16,7 @@ export interface Identity {
 interface Parts {
 	readonly http: HttpClient;
 	readonly trustedRealms: readonly string[];
-	readonly identify: (host: RegistryHost, signal: AbortSignal) => Promise<Identity | undefined>;
+	readonly identify: (host: RegistryHost, signal: AbortSignal, challenge: string) => Promise<Identity | undefined>;
 }
 
 interface Asked {
@@ -57,7 +57,7 @@ export class Authorizer {
 		}
 		let answering = this.#answering.get(key);
 		if (answering === undefined) {
-			answering = this.#find(parseChallenges(header), asked).finally(() => this.#answering.delete(key));
+			answering = this.#find(header.slice(0, HEADER_LENGTH_MAX), asked).finally(() => this.#answering.delete(key));
 			this.#answering.set(key, answering);
 		}
 		const found = await answering;
@@ -69,8 +69,9 @@ export class Authorizer {
 	}
 
 	/** The first challenge that can be answered, tokens before passwords. */
-	async #find(challenges: readonly Challenge[], asked: Asked): Promise<string | undefined> {
-		const identity = await this.#parts.identify(asked.host, asked.signal);
+	async #find(header: string, asked: Asked): Promise<string | undefined> {
+		const challenges = parseChallenges(header);
+		const identity = await this.#parts.identify(asked.host, asked.signal, header);
 		const credentials = identity?.credentials;
 		if (credentials?.header !== undefined && /^bearer /i.test(credentials.header)) {
 			return credentials.header;

@@ -6,7 +6,8 @@ export interface Challenge {
 	readonly parameters: ReadonlyMap<string, string>;
 }
 
-const HEADER_LENGTH_MAX = 16 * 1024;
+/** What is longer is cut. */
+export const HEADER_LENGTH_MAX = 16 * 1024;
 const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y;
 const SPACE = /[ \t]*/y;
 

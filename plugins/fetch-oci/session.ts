@@ -51,8 +51,8 @@ export class Session {
 		this.reference = parts.reference;
 		this.#parts = parts;
 		const {options, credentials: sources} = parts;
-		this.#authorizer = new Authorizer({...parts, async identify(host, signal) {
-			const own = await options.credentials?.(host.base.host, signal);
+		this.#authorizer = new Authorizer({...parts, async identify(host, signal, challenge) {
+			const own = await options.credentials?.(host.base.host, signal, challenge);
 			// Clients answer with nothing at all where they were told nothing.
 			const isOwn = own !== undefined && (own.username !== '' || own.secret !== '' || own.header !== undefined);
 			const credentials = isOwn ? own : await firstOf(sources, host, signal);

@@ -4,18 +4,18 @@ import type {Stream} from '../../contracts/stream/stream.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {decode} from './byte-streams.ts';
 
-/** Asks a client for credentials over a stream, one question at a time. */
-export function credentialsOver(stream: Stream, reference: string): (host: string, signal: AbortSignal) => Promise<Credentials | undefined> {
+/** Asks a client for credentials over a stream, one question at a time; it is told what the registry challenged with. */
+export function credentialsOver(stream: Stream, reference: string): (host: string, signal: AbortSignal, challenge: string) => Promise<Credentials | undefined> {
 	let last: Promise<unknown> = Promise.resolve();
-	return async (host, signal) => {
-		const answer = last.then(async () => ask(stream, {host, reference}, signal));
+	return async (host, signal, challenge) => {
+		const answer = last.then(async () => ask(stream, {host, reference, wwwauthenticate: challenge === '' ? [] : [challenge]}, signal));
 		last = answer.catch(() => {});
 		return answer;
 	};
 }
 
-async function ask(stream: Stream, question: {readonly host: string; readonly reference: string}, signal: AbortSignal): Promise<Credentials | undefined> {
-	const value = AuthRequest.encode({...question, wwwauthenticate: []}).finish();
+async function ask(stream: Stream, question: AuthRequest, signal: AbortSignal): Promise<Credentials | undefined> {
+	const value = AuthRequest.encode(question).finish();
 	await stream.send({typeUrl: 'containerd.types.transfer.AuthRequest', value}, signal);
 	const message = await stream.receive(signal);
 	if (message === undefined) {

@@ -82,7 +82,7 @@ async function bootBoth(room: Room, tables: Readonly<Record<string, unknown>>): 
 			return services;
 		},
 	});
-	const {running, lines} = await bootIn(room, [user, ...diffTar, snapshotOverlay], {plugins: tables});
+	const {running, lines} = await bootIn(room, [user, ...diffTar({}, () => undefined), snapshotOverlay], {plugins: tables});
 	if (both === undefined) {
 		await running[Symbol.asyncDispose]();
 		throw new Error(lines.join('\n'));

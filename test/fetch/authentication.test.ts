@@ -57,6 +57,24 @@ test('of several challenges a token comes first, and a password when no token is
 	await t.throwsAsync(client.resolve(`${apart.host}/a:1`), {code: 'UNAUTHENTICATED', message: /401/});
 });
 
+test('whoever gives credentials is told what the registry asked for, whole up to 16 KiB', async t => {
+	const heard: string[] = [];
+	const options = {async credentials(_host: string, _signal: AbortSignal, challenge: string) {
+		heard.push(challenge);
+		return {username: 'me', secret: 'word'};
+	}};
+	await using client = clientOf();
+	for (const challenge of ['Basic realm="x"', ['Negotiate', 'Basic realm="x, y"'], `Basic realm="x", Odd ${'a'.repeat(15_000)}`]) {
+		await using stub = await guarded({accepts: one => one === basic, challenge: () => challenge});
+		await using repository = await client.resolve(`${stub.host}/a:1`, options);
+		t.is(repository.descriptor.digest, digest);
+	}
+	t.deepEqual(heard.map(text => text.slice(0, 40)), ['Basic realm="x"', 'Negotiate, Basic realm="x, y"', `Basic realm="x", Odd ${'a'.repeat(19)}`]);
+	await using long = await guarded({accepts: one => one === basic, challenge: () => ['Basic realm="x"', `Odd ${'a'.repeat(9000)}`, `Odd ${'b'.repeat(9000)}`]});
+	await using last = await client.resolve(`${long.host}/a:1`, options).catch(() => undefined);
+	t.true(last === undefined || heard.at(-1)?.length === 16 * 1024);
+});
+
 test('a token that has run out is renewed once for all that wait', async t => {
 	let issued = 0;
 	let valid = 'Bearer t1';

@@ -34,7 +34,7 @@ class EchoTransfer implements Transfer {
 			}
 		} else if (source.kind === 'registry') {
 			for (const host of ['one.test', 'two.test']) {
-				this.credentials.push(await source.options?.credentials?.(host, signal));
+				this.credentials.push(await source.options?.credentials?.(host, signal, host === 'one.test' ? 'Basic realm="x", Bearer realm="y"' : ''));
 			}
 		} else {
 			throw new KeelsonError('UNIMPLEMENTED', `transfer from ${source.kind} to ${destination.kind}`);
@@ -202,9 +202,10 @@ test('credentials are asked of the client, one host at a time', async t => {
 		{authType: AuthType.HEADER, username: '', secret: 'Bearer x', expireAt: undefined},
 	];
 	for (const [index, answer] of answers.entries()) {
-		const {host, reference} = AuthRequest.decode((await auth.receive())?.value ?? new Uint8Array());
+		const {host, reference, wwwauthenticate} = AuthRequest.decode((await auth.receive())?.value ?? new Uint8Array());
 		t.is(host, index === 0 ? 'one.test' : 'two.test');
 		t.is(reference, 'r.test/a:1');
+		t.deepEqual(wwwauthenticate, index === 0 ? ['Basic realm="x", Bearer realm="y"'] : []);
 		await auth.send(typed('AuthResponse', AuthResponse, answer));
 	}
 	await transfer;

@@ -3,6 +3,7 @@ import type {Program} from '../helpers/daemon.ts';
 import type {Release} from '../helpers/releases.ts';
 import {contentSemantics} from './content-semantics.ts';
 import {copySemantics} from './copy-semantics.ts';
+import {diffSemantics} from './diff-semantics.ts';
 import {monitorSemantics} from './monitor-semantics.ts';
 import {recordSemantics} from './record-semantics.ts';
 import {restartSemantics} from './restart-semantics.ts';
@@ -46,6 +47,7 @@ export function semanticsSuite(program: Program, release?: Release): void {
 	trapSemantics(fact);
 	transferSemantics(fact);
 	copySemantics(fact);
+	diffSemantics(fact);
 	monitorSemantics(fact);
 	// Last: it stops and kills the daemon.
 	restartSemantics(fact);

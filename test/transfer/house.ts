@@ -17,8 +17,8 @@ import {plugin as metadata} from '../../plugins/metadata-sqlite/plugin.ts';
 import {plugin as overlay} from '../../plugins/snapshot-overlay/plugin.ts';
 import {plugin as transferLocal} from '../../plugins/transfer-local/plugin.ts';
 
-/** The transfer room and all that it joins, each the real one, in a kernel and a directory of their own. */
-export async function createHouse(): Promise<TransferHouse> {
+/** The transfer room and all that it joins, each the real one, in a kernel and a directory of their own. @param more tables of the configuration */
+export async function createHouse(more: Readonly<Record<string, unknown>> = {}): Promise<TransferHouse> {
 	await using making = new AsyncDisposableStack();
 	const directory = await mkdtemp(path.join(tmpdir(), 'keelson-transfer-'));
 	making.defer(async () => rm(directory, {recursive: true, force: true}));
@@ -32,6 +32,7 @@ export async function createHouse(): Promise<TransferHouse> {
 	});
 	const lines: string[] = [];
 	const config = await Config.of({
+		...more,
 		root: path.join(directory, 'root'), state: path.join(directory, 'state'),
 		plugins: {
 			// Suites collect when they say so.
@@ -40,7 +41,7 @@ export async function createHouse(): Promise<TransferHouse> {
 		},
 	});
 	const log = new LineLogger({level: 'warn', format: 'text', write: line => lines.push(line)});
-	making.use(await boot({loaded: {plugins: [content, events, overlay, ...diff, fetchOci, ...metadata, transferLocal, probe], failures: []}, config, log}));
+	making.use(await boot({loaded: {plugins: [content, events, overlay, ...diff(config.daemon, (at, reason) => lines.push(`${at.join('.')} ${reason}`)), fetchOci, ...metadata, transferLocal, probe], failures: []}, config, log}));
 	if (found === undefined) {
 		throw new Error(lines.join('\n'));
 	}
