@@ -8,6 +8,7 @@ import {isTold, keepsRecords, recordedPid, recordedProcess, recordTold} from '..
 import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
 import {throwFirst, type BundlePlace} from './bundle.ts';
+import {removeDeadSocket} from './dead-socket.ts';
 import type {Deadlines} from './deadlines.ts';
 import type {RuntimeSearch} from './runtime-binary.ts';
 import {isShimGone} from './shim-errors.ts';
@@ -118,6 +119,11 @@ export class TaskWorld {
 		} catch (error) {
 			this.log.warn('a shim could not clean up', {namespace: task.namespace, container: task.id, error});
 			return undefined;
+		} finally {
+			const address = await task.bundle.readAddress();
+			if (address !== undefined) {
+				await removeDeadSocket(address);
+			}
 		}
 	}
 
