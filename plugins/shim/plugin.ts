@@ -71,7 +71,7 @@ const sandboxes = definePlugin({
 		return new ShimSandboxController(lifetime.use(new SandboxShims({
 			place: {state, root},
 			search: searchFor(daemon, own, runtimes),
-			program: binary => new ShimProgram(binary, environment, protocols),
+			program: (binary, hasWarmSpare) => new ShimProgram(binary, {...environment, hasWarmSpare}, protocols),
 			deadlines: deadlinesFrom(daemon.config['timeouts']),
 			log,
 		})));

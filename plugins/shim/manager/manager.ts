@@ -14,6 +14,7 @@ import {NamespaceTasks} from './namespace-tasks.ts';
 import {recoverTasks} from './recover.ts';
 import {findRuntimeBinary, type RuntimeSearch} from './runtime-binary.ts';
 import type {RunningShim} from './running-shim.ts';
+import {ShimSandboxController} from './sandbox-controller.ts';
 import {ShimPool} from './shim-pool.ts';
 import {ShimProgram, type ShimEnvironment} from './shim-program.ts';
 import {StartProtocols} from './start-protocols.ts';
@@ -63,14 +64,21 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 		const protocols = new StartProtocols(search.own);
 		this.#warm = hasWarmSpare && grpcAddress !== '' ? new WarmSpare({program: new ShimProgram(search.own, environment, protocols), grpcAddress, log}) : undefined;
 		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, warm: this.#warm, lost: shim => this.#lost(shim)});
+		const own = [...sandboxes.values()].filter(controller => controller instanceof ShimSandboxController);
 		this.#world = new TaskWorld({
 			place, events, differ, search, sandboxes, deadlines, log,
 			registry: new TaskRegistry(),
 			pool: this.#pool,
 			networks: new TaskNetworks(namespaces, networks, log),
 			mounts: new TaskMounts(mounts, log),
+			sandboxesAt: async (namespace, address) => (await Promise.all(own.map(async controller => controller.at(namespace, address)))).flat(),
 			program: binary => new ShimProgram(binary, environment, protocols),
 		});
+		if (this.#warm !== undefined) {
+			// Whatever launcher a sandbox was started with: the spare is started with this.
+			const program = this.#world.program(search.own);
+			own.forEach(controller => controller.inheritBy(async (namespace, address) => this.#world.succession.ofSandbox({program, namespace, address, isShared: false})));
+		}
 	}
 
 	/** Knows all tasks of an earlier daemon when it resolves; connects to their shims afterwards, and waits for none. */

@@ -60,6 +60,12 @@ export class Succession {
 		}
 	}
 
+	/** The same, for a shim that a sandbox has of its own, whether or not containers are in it. */
+	async ofSandbox(lost: LostShim): Promise<void> {
+		const {namespace, address: {address}} = lost;
+		await this.begin(lost, this.#world.registry.list(namespace).filter(task => task.shim?.address.address === address && task.shim.isClosed));
+	}
+
 	/** Resolves with who answers for a task whose shim has just failed to; undefined when nobody else does. */
 	async heirOf(task: Task, failed: RunningShim): Promise<RunningShim | undefined> {
 		if (!failed.isClosed) {
@@ -77,7 +83,10 @@ export class Succession {
 		try {
 			await this.#revive(lost, tasks);
 			const signal = AbortSignal.timeout(deadlines.load);
-			await Promise.all(tasks.map(async task => this.#move(task, await pool.adopt(program, task.bundle, address, {isShared, signal}))));
+			await Promise.all(tasks.map(async task => {
+				const isBorrowed = await task.bundle.readSandbox() !== undefined;
+				await this.#move(task, await pool.adopt(program, task.bundle, address, {isShared, isBorrowed, signal}));
+			}));
 		} catch (error) {
 			if (!isShimGone(error) && !isKeelsonError(error, 'NOT_FOUND')) {
 				throw error;
@@ -99,8 +108,9 @@ export class Succession {
 			}
 			const containers = tasks.map(({id, bundle}) => ({id, bundle: bundle.path}));
 			const socketPath = lost.address.address.replace(/^unix:\/\//, '');
-			if (await pool.inherit(lost.program, {namespace: lost.namespace, socketPath, containers})) {
-				log.warn('a shim was killed: the spare has taken its place', {namespace: lost.namespace, containers: containers.length});
+			const sandboxes = await this.#world.sandboxesAt(lost.namespace, lost.address);
+			if (await pool.inherit(lost.program, {namespace: lost.namespace, socketPath, containers, sandboxes})) {
+				log.warn('a shim was killed: the spare has taken its place', {namespace: lost.namespace, containers: containers.length, sandboxes: sandboxes.length});
 				return;
 			}
 			throw error;

@@ -7,7 +7,7 @@ import type {Logger} from '../../../kernel/log.ts';
 import {isTold, keepsRecords, recordedPid, recordedProcess, recordTold} from '../protocol/process-record.ts';
 import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
-import {throwFirst, type BundlePlace} from './bundle.ts';
+import {throwFirst, type BundlePlace, type ShimAddress} from './bundle.ts';
 import {removeDeadSocket} from './dead-socket.ts';
 import type {Deadlines} from './deadlines.ts';
 import type {RuntimeSearch} from './runtime-binary.ts';
@@ -19,6 +19,7 @@ import type {Task} from './task.ts';
 import type {TaskMounts} from './task-mounts.ts';
 import type {TaskNetworks} from './task-networks.ts';
 import type {TaskRegistry} from './task-registry.ts';
+import type {Inheritance} from './warm-spare.ts';
 
 export interface TaskWorldParts {
 	readonly place: BundlePlace;
@@ -32,6 +33,8 @@ export interface TaskWorldParts {
 	readonly search: RuntimeSearch;
 	/** By name. */
 	readonly sandboxes: ReadonlyMap<string, SandboxController>;
+	/** Those whose shim answers, or did, at an address. */
+	readonly sandboxesAt: (namespace: string, address: ShimAddress) => Promise<Inheritance['containers']>;
 	readonly program: (binary: string) => ShimProgram;
 	readonly deadlines: Deadlines;
 	readonly log: Logger;
@@ -47,6 +50,7 @@ export class TaskWorld {
 	readonly differ: Differ | undefined;
 	readonly search: RuntimeSearch;
 	readonly sandboxes: ReadonlyMap<string, SandboxController>;
+	readonly sandboxesAt: TaskWorldParts['sandboxesAt'];
 	readonly program: (binary: string) => ShimProgram;
 	readonly deadlines: Deadlines;
 	readonly log: Logger;
@@ -62,6 +66,7 @@ export class TaskWorld {
 		this.differ = parts.differ;
 		this.search = parts.search;
 		this.sandboxes = parts.sandboxes;
+		this.sandboxesAt = parts.sandboxesAt;
 		this.program = parts.program;
 		this.deadlines = parts.deadlines;
 		this.log = parts.log;
