@@ -1,6 +1,7 @@
 import {access, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type ExecutionContext, type TestFn} from 'ava';
+import {Options} from '../../api/gen/types/runc/options/oci.ts';
 import {pidfdsOf} from '../helpers/pidfds.ts';
 import {until} from '../helpers/until.ts';
 import {ShimStage} from './task-stage.ts';
@@ -151,6 +152,27 @@ test('of a group that shares a shim, each container goes on in the spare', async
 		t.is((await tasks.wait(init(id))).exitStatus, 137);
 		await endOf(t, stage, id, [137]);
 	}
+});
+
+test('a container that a checkpoint is still to be restored as goes on in the spare', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true});
+	const tasks = stage.manager.tasks(stage.namespace);
+	const spare = await stage.spare();
+	const id = await stage.container(['/bin/sleep', '100']);
+	const image = path.join(stage.directory, 'no-image');
+	await tasks.create({...none, containerId: id, options: {typeUrl: 'containerd.runc.v1.Options', value: Options.encode(Options.fromPartial({criuImagePath: image})).finish()}});
+	const next = await until('the next spare', async () => {
+		const pid = await stage.spare();
+		return pid === spare ? undefined : pid;
+	});
+	process.kill(await stage.shimOf(id), 'SIGKILL');
+	await until('the spare to have taken over', async () => await stage.shimOf(id).catch(() => 0) === next);
+	t.like(await tasks.get(init(id)), {status: 'created', pid: 0});
+	// It is asked to restore what it was created from, which is not there.
+	await t.throwsAsync(tasks.start(init(id)), {message: /restore failed|no-image|criu/v});
+	t.is((await tasks.get(init(id))).status, 'created');
+	await endOf(t, stage, id, []);
+	t.deepEqual(stage.heard(id), ['/tasks/create', '/tasks/delete']);
 });
 
 test('a shim that nobody takes the place of leaves no socket, with containers and without', async t => {
