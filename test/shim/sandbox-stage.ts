@@ -85,7 +85,7 @@ export class ShimSandboxStage implements SandboxStage {
 		} as const;
 		return new SandboxShims({
 			place: {state: path.join(this.directory, 'state'), root: path.join(this.directory, 'root')},
-			search: {own: this.#launcher, overrides: {}, searchPath: ''},
+			search: {own: this.#launcher, overrides: {}, ociRuntimes: {}, searchPath: ''},
 			program: binary => new ShimProgram(binary, environment, protocols),
 			deadlines: deadlinesFrom(this.#timeouts),
 			log,

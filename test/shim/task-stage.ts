@@ -107,7 +107,7 @@ export class ShimStage implements TaskStage {
 			containersPerShim: this.#options.containersPerShim ?? 64,
 			spareMs: (this.#options.spareSeconds ?? 0) * 1000,
 			hasWarmSpare: this.#options.hasWarmSpare ?? false,
-			search: {own: this.launcher, overrides: this.#options.runtimes ?? {}, searchPath: process.env['PATH'] ?? ''},
+			search: {own: this.launcher, overrides: this.#options.runtimes ?? {}, ociRuntimes: {}, searchPath: process.env['PATH'] ?? ''},
 			environment: {
 				grpcAddress: path.join(this.directory, 'daemon.sock'), ttrpcAddress: path.join(this.directory, 'daemon.sock.ttrpc'), daemonBinary: '/bin/true',
 				runtimeRoot: path.join(this.directory, 'runc'), debug: false, version: '0.0.0',

@@ -12,6 +12,7 @@ import type {BundlePlace} from './bundle.ts';
 import type {Deadlines} from './deadlines.ts';
 import {NamespaceTasks} from './namespace-tasks.ts';
 import {recoverTasks} from './recover.ts';
+import {withOciRuntime} from './oci-runtime-option.ts';
 import {findRuntimeBinary, type RuntimeSearch} from './runtime-binary.ts';
 import type {RunningShim} from './running-shim.ts';
 import {ShimSandboxController} from './sandbox-controller.ts';
@@ -100,9 +101,11 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 
 	async runtimeInfo({runtimePath, options}: {readonly runtimePath: string; readonly options?: Any}, signal?: AbortSignal): Promise<Any> {
 		const {search, deadlines} = this.#world;
-		const binary = await findRuntimeBinary(runtimePath === '' ? 'io.containerd.runc.v2' : runtimePath, search);
+		const name = runtimePath === '' ? 'io.containerd.runc.v2' : runtimePath;
+		const binary = await findRuntimeBinary(name, search);
+		const chosen = withOciRuntime(options, name, binary, search);
 		const late = AbortSignal.timeout(deadlines.call);
-		const input = options === undefined ? new Uint8Array(0) : AnyMessage.encode(options).finish();
+		const input = chosen === undefined ? new Uint8Array(0) : AnyMessage.encode(chosen).finish();
 		const value = await this.#world.program(binary).info(input, signal === undefined ? late : AbortSignal.any([signal, late]));
 		return {typeUrl: 'containerd.types.RuntimeInfo', value};
 	}
