@@ -5,6 +5,7 @@ import * as z from 'zod';
 import {Differ} from '../../contracts/diff/diff.ts';
 import {EventBus} from '../../contracts/event/event.ts';
 import {Metadata} from '../../contracts/metadata/metadata.ts';
+import {MetricSource} from '../../contracts/metrics/metrics.ts';
 import {MountManager} from '../../contracts/mount-manager/mount-manager.ts';
 import {Network, NetworkNamespaces} from '../../contracts/network/network.ts';
 import {SandboxController} from '../../contracts/sandbox/sandbox.ts';
@@ -16,6 +17,7 @@ import {findShimScript, writeLauncher} from './manager/own-launcher.ts';
 import type {RuntimeSearch} from './manager/runtime-binary.ts';
 import {ShimSandboxController} from './manager/sandbox-controller.ts';
 import {SandboxShims} from './manager/sandbox-shims.ts';
+import {ShimMetrics} from './manager/shim-metrics.ts';
 import {ShimProgram, type ShimEnvironment} from './manager/shim-program.ts';
 import {StartProtocols} from './manager/start-protocols.ts';
 import {bufferBytesDefault} from './protocol/stdio-mode.ts';
@@ -79,7 +81,17 @@ const sandboxes = definePlugin({
 	},
 });
 
-export const plugin = [tasks, sandboxes];
+const metrics = definePlugin({
+	id: 'io.containerd.metrics.v1.shims',
+	provides: MetricSource,
+	requires: {manager: one(TaskManager)},
+	config: z.strictObject({}),
+	init({services: {manager}, skip}) {
+		return manager instanceof ShimTaskManager ? new ShimMetrics(manager) : skip('tasks are not in shims of this room');
+	},
+});
+
+export const plugin = [tasks, sandboxes, metrics];
 
 async function launcherIn(root: string): Promise<string> {
 	return writeLauncher(path.join(root, '.bin'), {

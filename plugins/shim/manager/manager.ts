@@ -54,6 +54,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	readonly #pool: ShimPool;
 	readonly #world: TaskWorld;
 	readonly #warm: WarmSpare | undefined;
+	readonly #controllers: readonly ShimSandboxController[];
 	readonly #closing = new AbortController();
 	/** Resolves when every task of an earlier daemon has been decided upon. */
 	#recovered: Promise<void> = Promise.resolve();
@@ -65,7 +66,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 		const protocols = new StartProtocols(search.own);
 		this.#warm = hasWarmSpare && grpcAddress !== '' ? new WarmSpare({program: new ShimProgram(search.own, environment, protocols), grpcAddress, log}) : undefined;
 		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, warm: this.#warm, lost: shim => this.#lost(shim)});
-		const own = [...sandboxes.values()].filter(controller => controller instanceof ShimSandboxController);
+		const own = this.#controllers = [...sandboxes.values()].filter(controller => controller instanceof ShimSandboxController);
 		this.#world = new TaskWorld({
 			place, events, differ, search, sandboxes, deadlines, log,
 			registry: new TaskRegistry(),
@@ -93,6 +94,11 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 
 	get recovered(): Promise<void> {
 		return this.#recovered;
+	}
+
+	/** The shims that are connected, those of sandboxes too; a shim may be there more than once. */
+	async shims(): Promise<readonly RunningShim[]> {
+		return [...this.#pool.shims, ...(await Promise.all(this.#controllers.map(async controller => controller.shims()))).flat()];
 	}
 
 	tasks(namespace: string): Tasks {

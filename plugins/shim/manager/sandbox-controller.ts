@@ -31,6 +31,11 @@ export class ShimSandboxController implements SandboxController {
 		return this.#shims.at(namespace, address);
 	}
 
+	/** Those that are connected. */
+	async shims(): Promise<readonly RunningShim[]> {
+		return this.#shims.shims();
+	}
+
 	sandboxes(namespace: string): Sandboxes {
 		return new NamespaceSandboxes(this.#shims, namespace);
 	}

@@ -55,6 +55,12 @@ export class SandboxShims implements AsyncDisposable {
 		return bundles.filter((_, index) => found[index]).map(({id, path}) => ({id, bundle: path}));
 	}
 
+	/** Those that are connected. */
+	async shims(): Promise<readonly RunningShim[]> {
+		const all = await Promise.allSettled(this.#known.values());
+		return all.flatMap(one => one.status === 'fulfilled' && !one.value.shim.isClosed ? one.value.shim : []);
+	}
+
 	/** Starts a shim and makes the sandbox in it. Rejects with ALREADY_EXISTS; on failure nothing is left. */
 	async create(namespace: string, sandbox: CreateSandbox, signal: AbortSignal): Promise<void> {
 		const {search, deadlines} = this.#options;

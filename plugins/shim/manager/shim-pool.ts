@@ -86,6 +86,11 @@ export class ShimPool implements AsyncDisposable {
 		return shim;
 	}
 
+	/** Those that are connected. */
+	get shims(): readonly RunningShim[] {
+		return [...this.#slots].flatMap(({running}) => running ?? []);
+	}
+
 	/** Whether a shim at this address is connected. */
 	has(address: ShimAddress): boolean {
 		return this.#at(address) !== undefined;
