@@ -6,6 +6,7 @@ import {Options} from '../../../api/gen/types/runc/options/oci.ts';
 import {joinCgroup, makeCgroup} from '../../../lib/sys/control-group.ts';
 import {failpoint} from '../protocol/failpoint.ts';
 import {Bundle} from './bundle.ts';
+import {removeDeadSocket} from './dead-socket.ts';
 import {LogPipe} from './log-pipe.ts';
 import {withOciRuntime} from './oci-runtime-option.ts';
 import {findRuntimeBinary} from './runtime-binary.ts';
@@ -69,6 +70,9 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 		task.stdio = {terminal, stdin, stdout, stderr};
 	} catch (error) {
 		await world.cleanUpShim(task);
+		if (shim.isClosed) {
+			await removeDeadSocket(shim.address);
+		}
 		throw prefixed('failed to create shim task', error);
 	}
 	task.logPipe = logPipe;

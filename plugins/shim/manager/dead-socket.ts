@@ -9,7 +9,7 @@ const closingMs: readonly number[] = [0, 5, 25, 100, 400];
 /** Whether nobody listens at a shim's address, or no longer does half a second from now. Never rejects. */
 export async function isDeserted(address: Pick<ShimAddress, 'address'>): Promise<boolean> {
 	for (const milliseconds of closingMs) {
-		await sleep(milliseconds, undefined, {ref: false});
+		await sleep(milliseconds);
 		if (!await accepts(pathOf(address))) {
 			return true;
 		}

@@ -25,9 +25,8 @@ export interface ShimPoolOptions {
 	readonly lost: (shim: RunningShim) => void;
 }
 
-interface Slot {
+interface Place {
 	readonly key: string;
-	shim: Promise<RunningShim>;
 	readonly ids: Set<string>;
 	readonly isShared: boolean;
 	/** Somebody else ends it: it is let go of when it is empty. */
@@ -37,6 +36,10 @@ interface Slot {
 	running?: RunningShim;
 	isOver?: boolean;
 	spare?: NodeJS.Timeout | undefined;
+}
+
+interface Slot extends Place {
+	readonly shim: Promise<RunningShim>;
 }
 
 /** The shims that are connected, and which container goes to which. */
@@ -153,15 +156,16 @@ export class ShimPool implements AsyncDisposable {
 		return [...this.#slots].find(slot => slot.address === address && slot.isOver !== true);
 	}
 
-	#add(key: string, isShared: boolean, open: (slot: Omit<Slot, 'shim'>) => Promise<RunningShim>, isBorrowed = false): Slot {
+	#add(key: string, isShared: boolean, open: (place: Place) => Promise<RunningShim>, isBorrowed = false): Slot {
 		if (this.#isClosed) {
 			throw new KeelsonError('UNAVAILABLE', 'the daemon stops: no shim is started');
 		}
-		const begun: Omit<Slot, 'shim'> = {key, isShared, isBorrowed, ids: new Set()};
-		const slot: Slot = Object.assign(begun, {shim: open(begun)});
+		const place: Place = {key, isShared, isBorrowed, ids: new Set()};
+		const slot: Slot = Object.assign(place, {shim: open(place)});
 		this.#slots.add(slot);
 		slot.shim.then(async shim => {
 			if (slot.isOver === true) {
+				this.#slots.delete(slot);
 				return;
 			}
 			slot.address = shim.address.address;
@@ -186,11 +190,11 @@ export class ShimPool implements AsyncDisposable {
 		return slot;
 	}
 
-	async #start(slot: Omit<Slot, 'shim'>, program: ShimProgram, bundle: Bundle, {options, signal}: {
+	async #start(place: Place, program: ShimProgram, bundle: Bundle, {options, signal}: {
 		readonly options: Any | undefined; readonly signal: AbortSignal;
 	}): Promise<RunningShim> {
 		const {namespace, id, path} = bundle;
-		const {isShared} = slot;
+		const {isShared} = place;
 		const {deadlines, log, warm} = this.#options;
 		// Not the request's signal alone: others may wait for the same shim.
 		const both = isShared ? AbortSignal.timeout(deadlines.call) : AbortSignal.any([signal, AbortSignal.timeout(deadlines.call)]);
@@ -199,19 +203,12 @@ export class ShimPool implements AsyncDisposable {
 		const known = this.#at(address);
 		if (known !== undefined) {
 			// The shim of its group: one connection says for all of them that it has ended.
-			this.#join(slot, known);
+			join(place, known);
 			return known.shim;
 		}
-		slot.address = address.address;
+		place.address = address.address;
 		log.debug('shim started', {namespace, id, address: address.address});
 		return RunningShim.connect({program, namespace, address, isShared, ...this.#health()}, AbortSignal.timeout(deadlines.load));
-	}
-
-	#join(slot: Omit<Slot, 'shim'>, known: Slot): void {
-		clearTimeout(known.spare);
-		slot.ids.forEach(id => known.ids.add(id));
-		slot.isOver = true;
-		this.#slots.delete(slot as Slot);
 	}
 
 	#health(): {readonly silenceMs: number; readonly log: Logger} {
@@ -238,4 +235,10 @@ export class ShimPool implements AsyncDisposable {
 		}
 		return undefined;
 	}
+}
+
+function join(place: Place, known: Place): void {
+	clearTimeout(known.spare);
+	place.ids.forEach(id => known.ids.add(id));
+	place.isOver = true;
 }

@@ -124,11 +124,6 @@ export class TaskWorld {
 		} catch (error) {
 			this.log.warn('a shim could not clean up', {namespace: task.namespace, container: task.id, error});
 			return undefined;
-		} finally {
-			const address = await task.bundle.readAddress();
-			if (address !== undefined) {
-				await removeDeadSocket(address);
-			}
 		}
 	}
 
@@ -140,6 +135,10 @@ export class TaskWorld {
 		const wasMade = !isOwn || recordedProcess(bundle.path, '') !== undefined || (!keepsRecords(bundle.path) && recordedPid(bundle.path, '') !== 0);
 		const wasTold = known !== undefined || isTold(bundle.path, '', 'exit');
 		const left = await this.cleanUpShim(task);
+		const address = await bundle.readAddress();
+		if (address !== undefined && !this.pool.has(address)) {
+			await removeDeadSocket(address);
+		}
 		const exit = known ?? {pid: left?.pid || task.pid, exitStatus: left?.exitStatus ?? 255, exitedAt: left?.exitedAt ?? new Date()};
 		this.log.warn('the shim of a task is gone', {namespace, container: id, exit_status: exit.exitStatus});
 		if (wasMade && !wasTold) {
