@@ -21,6 +21,7 @@ export interface TaskStage extends AsyncDisposable {
 export interface SpecChange {
 	/** Of the OCI spec (runtime-spec config.md, POSIX-platform Hooks). */
 	readonly hooks?: object;
+	readonly annotations?: Readonly<Record<string, string>>;
 	readonly terminal?: boolean;
 	readonly sharesPids?: boolean;
 	readonly record?: Partial<ContainerRecord>;

@@ -17,10 +17,13 @@ export class Channel {
 	#failure: unknown;
 	#room: PromiseWithResolvers<void> | undefined;
 
-	/** @param framesPerSecond that are read of the peer at most; missing: all that it sends */
-	constructor(connection: Duplex, framesPerSecond?: number) {
+	/**
+	 * @param framesPerSecond that are read of the peer at most; missing: all that it sends
+	 * @param flooded called each time that the peer begins to send more than that for longer than a second
+	 */
+	constructor(connection: Duplex, framesPerSecond?: number, flooded?: () => void) {
 		this.#connection = connection;
-		this.#pace = framesPerSecond === undefined ? undefined : new Pace(framesPerSecond);
+		this.#pace = framesPerSecond === undefined ? undefined : new Pace(framesPerSecond, flooded);
 		const closed = Promise.withResolvers<void>();
 		this.closed = closed.promise;
 		connection.on('error', (error: unknown) => {
@@ -34,6 +37,11 @@ export class Channel {
 		if (connection.closed) {
 			closed.resolve();
 		}
+	}
+
+	/** Whether the peer sends more than is read of it. */
+	get isFlooding(): boolean {
+		return this.#pace?.isFlooding ?? false;
 	}
 
 	get isClosed(): boolean {

@@ -44,11 +44,19 @@ export class TtrpcClient implements AsyncDisposable {
 	readonly #receivers = new Map<number, Receiver>();
 	#lastStreamId = -1;
 
-	/** @param framesPerSecond that are read of the peer at most; missing: all that it sends */
-	constructor(connection: Duplex, framesPerSecond?: number) {
-		this.#channel = new Channel(connection, framesPerSecond);
+	/**
+	 * @param framesPerSecond that are read of the peer at most; missing: all that it sends
+	 * @param flooded called each time that the peer begins to send more than that for longer than a second
+	 */
+	constructor(connection: Duplex, framesPerSecond?: number, flooded?: () => void) {
+		this.#channel = new Channel(connection, framesPerSecond, flooded);
 		this.closed = this.#channel.closed;
 		void this.#receive();
+	}
+
+	/** Whether the peer sends more than is read of it. */
+	get isFlooding(): boolean {
+		return this.#channel.isFlooding;
 	}
 
 	get isClosed(): boolean {
@@ -155,7 +163,9 @@ export class TtrpcClient implements AsyncDisposable {
  * Connects to a unix socket. Rejects with NOT_FOUND when there is none, UNAVAILABLE when nobody listens, CANCELLED or DEADLINE_EXCEEDED
  * by the signal.
  */
-export async function connectTtrpc(path: string, {signal, framesPerSecond}: {readonly signal?: AbortSignal; readonly framesPerSecond?: number} = {}): Promise<TtrpcClient> {
+export async function connectTtrpc(path: string, {signal, framesPerSecond, flooded}: {
+	readonly signal?: AbortSignal; readonly framesPerSecond?: number; readonly flooded?: () => void;
+} = {}): Promise<TtrpcClient> {
 	refuseAborted(signal, `ttrpc: connect to ${path}`);
 	const socket = connect(path);
 	const connected = Promise.withResolvers<void>();
@@ -165,7 +175,7 @@ export async function connectTtrpc(path: string, {signal, framesPerSecond}: {rea
 	signal?.addEventListener('abort', abort, {once: true});
 	try {
 		await connected.promise;
-		return new TtrpcClient(socket, framesPerSecond);
+		return new TtrpcClient(socket, framesPerSecond, flooded);
 	} catch (error) {
 		socket.destroy();
 		const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';

@@ -1,4 +1,4 @@
-import {chmod, copyFile, mkdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
+import {chmod, copyFile, mkdir, readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {Status} from '../../api/gen/types/task/task.ts';
 import {connect, isKeelsonError, type Client} from '../../client/index.ts';
@@ -141,6 +141,7 @@ export class CrashStage implements AsyncDisposable {
 			const found = await this.daemon.leftovers();
 			return found.filter(one => !one.includes('containerd-shim')).length === 0 ? found : undefined;
 		}).catch(async () => this.daemon.leftovers());
+		left.push(...await pipesBelow(this.daemon.places.state), ...await pipesBelow(this.daemon.scratch));
 		return [...exitStatus === 137 ? [] : [`exit status ${exitStatus} of a container that was killed`], ...left.filter(one => !one.includes('containerd-shim'))];
 	}
 
@@ -159,6 +160,12 @@ export class CrashStage implements AsyncDisposable {
 		await tasks.start({containerId: 'stays'}, this.options);
 		await this.settle();
 	}
+}
+
+/** FIFOs in a directory: of bundles, whose logs are read through them, and of clients. */
+async function pipesBelow(directory: string): Promise<readonly string[]> {
+	const entries = await readdir(directory, {recursive: true, withFileTypes: true}).catch(() => []);
+	return entries.filter(entry => entry.isFIFO()).map(({parentPath, name}) => `FIFO ${path.join(parentPath, name)}`);
 }
 
 async function isAlive(pid: number): Promise<boolean> {

@@ -1,4 +1,4 @@
-import {readdir, readFile} from 'node:fs/promises';
+import {access, readdir, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type TestFn} from 'ava';
 import {ControllerDefinition, StoreDefinition} from '../../api/gen/services/sandbox/v1/sandbox.ts';
@@ -97,9 +97,11 @@ for (const {program, runtime, isOurs} of targets) {
 	});
 }
 
-test('a sandbox whose shim is killed is not ready, and can be taken away; a runtime without sandboxes leaves nothing', async t => {
+const noSpare = '[plugins."io.containerd.runtime.v2.task"]\nwarm_spare = false\n';
+
+test('a sandbox whose shim is killed where there is no spare is not ready, and can be taken away; a runtime without sandboxes leaves nothing', async t => {
 	t.timeout(60_000);
-	await using daemon = await Daemon.start(keelson());
+	await using daemon = await Daemon.start(keelson({config: noSpare}));
 	const ctr = daemon.ctr('2.1', daemon.namespace('sandbox'));
 	using client = new Connection({address: daemon.places.address, headers: {'containerd-namespace': ctr.namespace}});
 	const {fullName, methods} = ControllerDefinition;
@@ -130,3 +132,63 @@ test('a sandbox whose shim is killed is not ready, and can be taken away; a runt
 	await until('nothing to be left', async () => (await daemon.leftovers()).length === 0);
 	t.deepEqual(await readdir(path.join(daemon.places.state, 'io.containerd.sandbox.controller.v1.shim', ctr.namespace)), []);
 });
+
+for (const hasContainer of [true, false]) {
+	test(`a sandbox ${hasContainer ? 'with a container' : 'without containers'} goes on in the spare when its shim is killed, and whoever waits for it goes on`, async t => {
+		t.timeout(120_000);
+		await using registry = await Registry.start();
+		const images = await pushTestImages(registry);
+		await using daemon = await Daemon.start(keelson());
+		const ctr = daemon.ctr('2.1', daemon.namespace('sandbox'));
+		await ctr.ok('images', 'pull', '--plain-http', images.busybox);
+		using client = new Connection({address: daemon.places.address, headers: {'containerd-namespace': ctr.namespace}});
+		const {fullName, methods} = ControllerDefinition;
+		const named = {sandboxId: 'sb', sandboxer: 'shim'};
+		const sandbox = {...named, runtime: {name: 'io.containerd.runc.v2', options: undefined}, labels: {}, extensions: {}, spec: undefined, createdAt: undefined, updatedAt: undefined};
+		await client.unary(StoreDefinition.fullName, StoreDefinition.methods.create, {sandbox});
+		await client.unary(fullName, methods.create, {...named, sandbox, netnsPath: '/proc/self/ns/net'});
+		const {pid, createdAt} = await client.unary(fullName, methods.start, named);
+		if (hasContainer) {
+			await ctr.ok('run', '-d', '--sandbox', 'sb', images.busybox, 'inside', 'sleep', '1000');
+		}
+
+		const waiting = client.unary(fullName, methods.wait, named);
+		const ended = Promise.race([waiting, new Promise(resolve => {
+			setTimeout(resolve, 1, 'pending');
+		})]);
+		t.is(await ended, 'pending');
+		process.kill(pid, 'SIGKILL');
+		const status = await until('the spare to have taken over', async () => {
+			const found = await client.unary(fullName, methods.status, {...named, verbose: true});
+			return found.pid === pid || found.pid === 0 ? undefined : found;
+		}, {timeoutMs: 20_000});
+		t.like(status, {state: 'SANDBOX_READY', createdAt, info: {netns_path: '/proc/self/ns/net'}});
+		await t.throwsAsync(client.unary(fullName, methods.start, named), {code: 'FAILED_PRECONDITION'});
+		await ctr.ok('run', '-d', '--sandbox', 'sb', images.busybox, 'second', 'sleep', '1000');
+		const rows = await ctr.rows('tasks', 'ls');
+		t.deepEqual(rows.map(([id, , state]) => [id, state]), [...hasContainer ? [['inside', 'RUNNING']] : [], ['second', 'RUNNING']]);
+		t.is(await parentOf(rows.at(-1)?.[1]), status.pid);
+		await ctr.ok('tasks', 'rm', '--force', 'second');
+		await client.unary(fullName, methods.stop, {...named, timeoutSecs: 1});
+		t.is((await waiting).exitStatus, 0);
+
+		// What it is after its end is known as well.
+		process.kill(status.pid, 'SIGKILL');
+		await until('the next spare to have taken over', async () => {
+			const found = await client.unary(fullName, methods.status, named);
+			return found.pid !== status.pid && found.pid !== 0 && found.exitedAt !== undefined;
+		}, {timeoutMs: 20_000});
+		t.is((await client.unary(fullName, methods.wait, named)).exitStatus, 0);
+		for (const id of [...hasContainer ? ['inside'] : [], 'second']) {
+			await ctr.run('tasks', 'rm', '--force', id);
+			await ctr.ok('containers', 'rm', id);
+		}
+
+		await client.unary(fullName, methods.shutdown, named);
+		await t.throwsAsync(client.unary(fullName, methods.status, named), {code: 'NOT_FOUND'});
+		await client.unary(StoreDefinition.fullName, StoreDefinition.methods.delete, {sandboxId: 'sb'});
+		t.deepEqual(await readdir(path.join(daemon.places.state, 'io.containerd.sandbox.controller.v1.shim', ctr.namespace)), []);
+		await t.throwsAsync(access(status.address.replace('unix://', '')), {code: 'ENOENT'});
+		await ctr.ok('images', 'rm', '--sync', images.busybox);
+	});
+}

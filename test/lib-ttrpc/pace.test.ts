@@ -60,17 +60,21 @@ async function directory(): Promise<{at: string} & AsyncDisposable> {
 }
 
 const framesPerSecond = 1000;
-const floodMs = 1500;
+const floodMs = 2500;
 /** What the pace lets through, what waits in sockets and streams, and time that a busy machine adds. Without it tens of thousands come. */
-const sentMax = 6000;
+const sentMax = 8000;
 
 test('a server that sends what nobody asked for is read no faster than it may', async t => {
 	await using scratch = await directory();
 	const socket = path.join(scratch.at, 's');
 	await using flood = new Flood('listen', socket, encodeFrame({streamId: 9999, type: FRAME.RESPONSE, flags: 0, data: Buffer.alloc(1024)}));
 	await flood.ready();
-	await using client = await connectTtrpc(socket, {framesPerSecond});
+	let told = 0;
+	await using client = await connectTtrpc(socket, {framesPerSecond, flooded: () => void told++});
+	t.false(client.isFlooding);
 	await sleep(floodMs);
+	t.true(client.isFlooding);
+	t.is(told, 1);
 	const sent = await flood.ask();
 	t.true(Number(sent) > 100 && Number(sent) < sentMax, `${String(sent)} frames`);
 	t.false(client.isClosed);

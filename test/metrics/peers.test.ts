@@ -77,6 +77,7 @@ test.serial('numbers are what they say', t => {
 	t.true(sum('container_cpu_total_nanoseconds', '') > 0);
 	t.true(sum('grpc_server_handled_total', 'grpc_code="NotFound"') >= 1);
 	t.true(sum('grpc_server_started_total', 'grpc_method="Create"') >= 2);
+	t.is(sum('keelson_shims', 'state="healthy"'), 1);
 	t.is(sum('containerd_build_info_total', ''), 1);
 	t.true(sum('containerd_gc_collections_total', 'status="success"') >= 1);
 	t.true(sum('containerd_gc_gc_seconds', '_count') >= 1);

@@ -11,6 +11,7 @@ import {CallCounts} from '../../plugins/grpc-server/call-counts.ts';
 import {versionService} from '../../plugins/grpc-version/service.ts';
 import {CgroupMetrics} from '../../plugins/metrics-cgroups/cgroup-metrics.ts';
 import {exposition} from '../../plugins/metrics-prometheus/exposition.ts';
+import {ShimMetrics} from '../../plugins/shim/manager/shim-metrics.ts';
 import {ProcessMetrics} from '../../plugins/metrics-prometheus/process-metrics.ts';
 import {Scrape} from '../../plugins/metrics-prometheus/scrape.ts';
 import {readExposition} from '../helpers/exposition.ts';
@@ -47,6 +48,9 @@ const whole = {
 
 const closed = (source: MetricSource) => ({source, [Symbol.asyncDispose]: async () => undefined});
 metricsSuite(test, {name: 'process', open: async () => closed(new ProcessMetrics({version: '1', revision: ''}))});
+metricsSuite(test, {name: 'shims', open: async () => closed(new ShimMetrics({
+	shims: async () => (['quarantined', 'healthy'] as const).map(state => ({state, address: {version: 2, address: `unix:///${state}`, protocol: 'ttrpc'}})),
+}))});
 metricsSuite(test, {name: 'cgroups', open: async () => closed(cgroupMetrics(whole))});
 metricsSuite(test, {name: 'calls', async open() {
 	const source = new CallCounts({hasTimes: true});

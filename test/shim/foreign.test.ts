@@ -1,9 +1,10 @@
-import {readdir, readFile, rmdir} from 'node:fs/promises';
+import {access, readdir, readFile, rmdir} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type ExecutionContext, type TestFn} from 'ava';
 import {Options} from '../../api/gen/types/runc/options/oci.ts';
 import {RuntimeInfo} from '../../api/gen/types/introspection.ts';
 import {releases} from '../helpers/releases.ts';
+import {until} from '../helpers/until.ts';
 import {shimOfRelease, writeBootstrapShim, writeStrictShim} from './foreign-shim.ts';
 import {ShimStage} from './task-stage.ts';
 
@@ -45,6 +46,30 @@ for (const release of releases) {
 		t.is(version, release === '2.1' ? 3 : 2);
 	});
 }
+
+test('a shim of containerd 2.1 that is killed is the end of its whole group, and leaves no socket', async t => {
+	await using stage = await ShimStage.open({runtime: shimOfRelease('2.1')});
+	const tasks = stage.manager.tasks(stage.namespace);
+	const ids: string[] = [];
+	for (let made = 0; made < 2; made++) {
+		const containerId = await stage.container(['/bin/sleep', '100'], {annotations: {'io.containerd.runc.v2.group': 'pod'}});
+		await tasks.create({...none, containerId});
+		await tasks.start({containerId, execId: ''});
+		ids.push(containerId);
+	}
+	const [one = '', two = ''] = ids;
+	const [shim, socket] = [await stage.shimOf(one), await stage.socketOf(one)];
+	t.is(await stage.shimOf(two), shim);
+	const ends = ids.map(async containerId => tasks.wait({containerId, execId: ''}));
+	process.kill(shim, 'SIGKILL');
+	const exits = await Promise.all(ends);
+	await until('both to be taken away', async () => (await tasks.list()).length === 0);
+	for (const [at, id] of ids.entries()) {
+		t.deepEqual(stage.exits(id), [exits[at]?.exitStatus]);
+		t.deepEqual(await stage.leftovers(id), []);
+	}
+	await t.throwsAsync(access(socket), {code: 'ENOENT'});
+});
 
 test('only the shim of containerd 2.1 and ours say what they are', async t => {
 	await using stage = await ShimStage.open();

@@ -1,5 +1,6 @@
 import anyTest, {type TestFn} from 'ava';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {ShimMetrics} from '../../plugins/shim/manager/shim-metrics.ts';
 import {ShimPulse} from '../../plugins/shim/manager/shim-pulse.ts';
 import {until} from '../helpers/until.ts';
 import {ShimStage} from './task-stage.ts';
@@ -45,6 +46,8 @@ test('a shim that is stopped keeps nobody: its tasks are unknown, the next conta
 		t.is((await tasks.get(init(held))).status, 'unknown');
 		t.is((await tasks.get(init(free))).status, 'running');
 		t.is((await tasks.list()).length, 2);
+		const [family] = await new ShimMetrics(stage.manager).collect(AbortSignal.timeout(1000));
+		t.deepEqual([...family?.samples ?? []].map(({labels, value}) => [...labels.flat(), value]), [['state', 'quarantined', 1], ['state', 'flooding', 0], ['state', 'healthy', 1]]);
 		await t.throwsAsync(tasks.pids(held), {code: 'DEADLINE_EXCEEDED', message: /quarantine/});
 		t.true(performance.now() - began < 400, `${performance.now() - began} ms`);
 		t.is(await ended(stage, free), 137);

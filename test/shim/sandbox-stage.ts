@@ -22,22 +22,25 @@ export class ShimSandboxStage implements SandboxStage {
 	readonly runtime: SandboxStage['runtime'];
 	controller: ShimSandboxController;
 	readonly #launcher: string;
+	readonly #timeouts: Readonly<Record<string, string>>;
 	#shims: SandboxShims;
 
-	private constructor(directory: string, launcher: string, runtime: string) {
+	private constructor(directory: string, launcher: string, {runtime, timeouts}: {readonly runtime: string; readonly timeouts: Readonly<Record<string, string>>}) {
 		this.directory = directory;
 		this.#launcher = launcher;
+		this.#timeouts = timeouts;
 		this.runtime = {name: runtime};
 		this.#shims = this.#open();
 		this.controller = new ShimSandboxController(this.#shims);
 	}
 
-	static async open(runtime: string): Promise<ShimSandboxStage> {
+	/** @param timeouts of the daemon's table */
+	static async open(runtime: string, timeouts: Readonly<Record<string, string>> = {}): Promise<ShimSandboxStage> {
 		const directory = await mkdtemp(path.join(tmpdir(), 'keelson-sandbox-'));
 		const launcher = await writeLauncher(path.join(directory, 'bin'), {
 			node: process.execPath, script: await findShimScript(), cache: path.join(tmpdir(), 'keelson-shim-test-cache'),
 		});
-		return new ShimSandboxStage(directory, launcher, runtime);
+		return new ShimSandboxStage(directory, launcher, {runtime, timeouts});
 	}
 
 	async reopen(): Promise<ShimSandboxController> {
@@ -82,9 +85,9 @@ export class ShimSandboxStage implements SandboxStage {
 		} as const;
 		return new SandboxShims({
 			place: {state: path.join(this.directory, 'state'), root: path.join(this.directory, 'root')},
-			search: {own: this.#launcher, overrides: {}, searchPath: ''},
+			search: {own: this.#launcher, overrides: {}, ociRuntimes: {}, searchPath: ''},
 			program: binary => new ShimProgram(binary, environment, protocols),
-			deadlines: deadlinesFrom({}),
+			deadlines: deadlinesFrom(this.#timeouts),
 			log,
 		});
 	}

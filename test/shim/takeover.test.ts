@@ -1,6 +1,7 @@
 import {access, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type ExecutionContext, type TestFn} from 'ava';
+import {Options} from '../../api/gen/types/runc/options/oci.ts';
 import {pidfdsOf} from '../helpers/pidfds.ts';
 import {until} from '../helpers/until.ts';
 import {ShimStage} from './task-stage.ts';
@@ -126,6 +127,70 @@ test('several shims that are killed at once are all taken over, and what was hel
 	for (const id of ids) {
 		await endOf(t, stage, id, [137]);
 	}
+});
+
+test('of a group that shares a shim, each container goes on in the spare', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true, containersPerShim: 1});
+	const tasks = stage.manager.tasks(stage.namespace);
+	const ids: string[] = [];
+	for (let made = 0; made < 2; made++) {
+		await stage.spare();
+		const containerId = await stage.container(['/bin/sleep', '100'], {annotations: {'io.containerd.runc.v2.group': 'pod'}});
+		await tasks.create({...none, containerId});
+		await tasks.start(init(containerId));
+		ids.push(containerId);
+	}
+	await held(stage, ...ids);
+	const [first = ''] = ids;
+	const spare = await stage.spare();
+	process.kill(await stage.shimOf(first), 'SIGKILL');
+	await until('the spare to have taken over', async () => await stage.shimOf(first).catch(() => 0) === spare);
+	for (const id of ids) {
+		t.is((await tasks.get(init(id))).status, 'running');
+		t.is(await stage.shimOf(id), spare);
+		await tasks.kill(init(id), 9, false);
+		t.is((await tasks.wait(init(id))).exitStatus, 137);
+		await endOf(t, stage, id, [137]);
+	}
+});
+
+test('a container that a checkpoint is still to be restored as goes on in the spare', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true});
+	const tasks = stage.manager.tasks(stage.namespace);
+	const spare = await stage.spare();
+	const id = await stage.container(['/bin/sleep', '100']);
+	const image = path.join(stage.directory, 'no-image');
+	await tasks.create({...none, containerId: id, options: {typeUrl: 'containerd.runc.v1.Options', value: Options.encode(Options.fromPartial({criuImagePath: image})).finish()}});
+	const next = await until('the next spare', async () => {
+		const pid = await stage.spare();
+		return pid === spare ? undefined : pid;
+	});
+	process.kill(await stage.shimOf(id), 'SIGKILL');
+	await until('the spare to have taken over', async () => await stage.shimOf(id).catch(() => 0) === next);
+	t.like(await tasks.get(init(id)), {status: 'created', pid: 0});
+	// It is asked to restore what it was created from, which is not there.
+	await t.throwsAsync(tasks.start(init(id)), {message: /restore failed|no-image|criu/v});
+	t.is((await tasks.get(init(id))).status, 'created');
+	await endOf(t, stage, id, []);
+	t.deepEqual(stage.heard(id), ['/tasks/create', '/tasks/delete']);
+});
+
+test('a shim that nobody takes the place of leaves no socket, with containers and without', async t => {
+	await using stage = await ShimStage.open({spareSeconds: 60});
+	const tasks = stage.manager.tasks(stage.namespace);
+	const id = await running(stage);
+	const [shim, socket] = [await stage.shimOf(id), await stage.socketOf(id)];
+	process.kill(shim, 'SIGKILL');
+	await tasks.wait(init(id));
+	await until('the task to be taken away', async () => (await tasks.list()).length === 0);
+	await t.throwsAsync(access(socket), {code: 'ENOENT'});
+	const next = await running(stage);
+	const [idle, idleSocket] = [await stage.shimOf(next), await stage.socketOf(next)];
+	await tasks.kill(init(next), 9, false);
+	await tasks.wait(init(next));
+	await tasks.delete(next);
+	process.kill(idle, 'SIGKILL');
+	await until('its socket to be gone', async () => access(idleSocket).then(() => false, () => true));
 });
 
 test('a shim that died while the daemon was dead is found, and taken over by the spare that waited', async t => {

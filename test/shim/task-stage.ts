@@ -107,7 +107,7 @@ export class ShimStage implements TaskStage {
 			containersPerShim: this.#options.containersPerShim ?? 64,
 			spareMs: (this.#options.spareSeconds ?? 0) * 1000,
 			hasWarmSpare: this.#options.hasWarmSpare ?? false,
-			search: {own: this.launcher, overrides: this.#options.runtimes ?? {}, searchPath: process.env['PATH'] ?? ''},
+			search: {own: this.launcher, overrides: this.#options.runtimes ?? {}, ociRuntimes: {}, searchPath: process.env['PATH'] ?? ''},
 			environment: {
 				grpcAddress: path.join(this.directory, 'daemon.sock'), ttrpcAddress: path.join(this.directory, 'daemon.sock.ttrpc'), daemonBinary: '/bin/true',
 				runtimeRoot: path.join(this.directory, 'runc'), debug: false, version: '0.0.0',
@@ -133,12 +133,12 @@ export class ShimStage implements TaskStage {
 		return server;
 	}
 
-	async container(args: readonly string[], {terminal = false, sharesPids = false, hooks, record = {}}: SpecChange = {}): Promise<string> {
+	async container(args: readonly string[], {terminal = false, sharesPids = false, hooks, annotations = {}, record = {}}: SpecChange = {}): Promise<string> {
 		this.#count++;
 		const id = `c${this.#count}`;
 		const rootfs = path.join(this.directory, `rootfs-${id}`);
 		await run('cp', ['-a', this.#rootfs, rootfs]);
-		const spec = {...specOf(args, {rootfs, terminal, sharesPids, cgroup: `/${this.namespace}/${id}`}), ...(hooks === undefined ? {} : {hooks})};
+		const spec = {...specOf(args, {rootfs, terminal, sharesPids, cgroup: `/${this.namespace}/${id}`}), annotations, ...(hooks === undefined ? {} : {hooks})};
 		this.#containers.set(id, {
 			id, labels: {}, image: '', snapshotter: '', snapshotKey: '', extensions: {}, sandbox: '',
 			runtime: {name: this.#options.runtime ?? 'io.containerd.runc.v2', ...(this.#options.options === undefined ? {} : {options: this.#options.options})},
@@ -203,6 +203,12 @@ export class ShimStage implements TaskStage {
 		const {address, version} = JSON.parse(await readFile(path.join(this.bundle(containerId), 'bootstrap.json'), 'utf8')) as {address: string; version: number};
 		await using client = await connectTtrpc(address.replace('unix://', ''));
 		return (await ttrpcClientFor(version === 3 ? taskV3 : taskV2, client).connect({id: containerId})).shimPid;
+	}
+
+	/** Where the shim of a container listens, as a path. */
+	async socketOf(containerId: string): Promise<string> {
+		const {address} = JSON.parse(await readFile(path.join(this.bundle(containerId), 'bootstrap.json'), 'utf8')) as {address: string};
+		return address.replace('unix://', '');
 	}
 
 	/** A container's root file system, as it is on the host. */

@@ -6,7 +6,9 @@ import {Options} from '../../../api/gen/types/runc/options/oci.ts';
 import {joinCgroup, makeCgroup} from '../../../lib/sys/control-group.ts';
 import {failpoint} from '../protocol/failpoint.ts';
 import {Bundle} from './bundle.ts';
+import {removeDeadSocket} from './dead-socket.ts';
 import {LogPipe} from './log-pipe.ts';
+import {withOciRuntime} from './oci-runtime-option.ts';
 import {findRuntimeBinary} from './runtime-binary.ts';
 import type {RunningShim} from './running-shim.ts';
 import {prefixed} from './shim-errors.ts';
@@ -26,8 +28,10 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	const specBytes = specOf(container);
 	const spec = readSpec(specBytes);
 	// Whole, and only when there are any: clients send an Any without bytes for none.
-	const options = request.options !== undefined && request.options.value.length > 0 ? request.options : container.runtime.options;
-	const binary = await findRuntimeBinary(request.runtimePath || container.runtime.name, world.search);
+	const given = request.options !== undefined && request.options.value.length > 0 ? request.options : container.runtime.options;
+	const runtimeName = request.runtimePath || container.runtime.name;
+	const binary = await findRuntimeBinary(runtimeName, world.search);
+	const options = withOciRuntime(given, runtimeName, binary, world.search);
 	const bundle = new Bundle(world.place, namespace, containerId);
 
 	await using half = new AsyncDisposableStack();
@@ -66,6 +70,9 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 		task.stdio = {terminal, stdin, stdout, stderr};
 	} catch (error) {
 		await world.cleanUpShim(task);
+		if (shim.isClosed) {
+			await removeDeadSocket(shim.address);
+		}
 		throw prefixed('failed to create shim task', error);
 	}
 	task.logPipe = logPipe;

@@ -12,8 +12,10 @@ import type {BundlePlace} from './bundle.ts';
 import type {Deadlines} from './deadlines.ts';
 import {NamespaceTasks} from './namespace-tasks.ts';
 import {recoverTasks} from './recover.ts';
+import {withOciRuntime} from './oci-runtime-option.ts';
 import {findRuntimeBinary, type RuntimeSearch} from './runtime-binary.ts';
 import type {RunningShim} from './running-shim.ts';
+import {ShimSandboxController} from './sandbox-controller.ts';
 import {ShimPool} from './shim-pool.ts';
 import {ShimProgram, type ShimEnvironment} from './shim-program.ts';
 import {StartProtocols} from './start-protocols.ts';
@@ -52,6 +54,7 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 	readonly #pool: ShimPool;
 	readonly #world: TaskWorld;
 	readonly #warm: WarmSpare | undefined;
+	readonly #controllers: readonly ShimSandboxController[];
 	readonly #closing = new AbortController();
 	/** Resolves when every task of an earlier daemon has been decided upon. */
 	#recovered: Promise<void> = Promise.resolve();
@@ -63,14 +66,21 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 		const protocols = new StartProtocols(search.own);
 		this.#warm = hasWarmSpare && grpcAddress !== '' ? new WarmSpare({program: new ShimProgram(search.own, environment, protocols), grpcAddress, log}) : undefined;
 		this.#pool = new ShimPool({containersPerShim, spareMs, deadlines, log, warm: this.#warm, lost: shim => this.#lost(shim)});
+		const own = this.#controllers = [...sandboxes.values()].filter(controller => controller instanceof ShimSandboxController);
 		this.#world = new TaskWorld({
 			place, events, differ, search, sandboxes, deadlines, log,
 			registry: new TaskRegistry(),
 			pool: this.#pool,
 			networks: new TaskNetworks(namespaces, networks, log),
 			mounts: new TaskMounts(mounts, log),
+			sandboxesAt: async (namespace, address) => (await Promise.all(own.map(async controller => controller.at(namespace, address)))).flat(),
 			program: binary => new ShimProgram(binary, environment, protocols),
 		});
+		if (this.#warm !== undefined) {
+			// Whatever launcher a sandbox was started with: the spare is started with this.
+			const program = this.#world.program(search.own);
+			own.forEach(controller => controller.inheritBy(async (namespace, address) => this.#world.succession.ofSandbox({program, namespace, address, isShared: false})));
+		}
 	}
 
 	/** Knows all tasks of an earlier daemon when it resolves; connects to their shims afterwards, and waits for none. */
@@ -86,15 +96,22 @@ export class ShimTaskManager implements TaskManager, AsyncDisposable {
 		return this.#recovered;
 	}
 
+	/** The shims that are connected, those of sandboxes too; a shim may be there more than once. */
+	async shims(): Promise<readonly RunningShim[]> {
+		return [...this.#pool.shims, ...(await Promise.all(this.#controllers.map(async controller => controller.shims()))).flat()];
+	}
+
 	tasks(namespace: string): Tasks {
 		return new NamespaceTasks(this.#world, this.#metadata, namespace);
 	}
 
 	async runtimeInfo({runtimePath, options}: {readonly runtimePath: string; readonly options?: Any}, signal?: AbortSignal): Promise<Any> {
 		const {search, deadlines} = this.#world;
-		const binary = await findRuntimeBinary(runtimePath === '' ? 'io.containerd.runc.v2' : runtimePath, search);
+		const name = runtimePath === '' ? 'io.containerd.runc.v2' : runtimePath;
+		const binary = await findRuntimeBinary(name, search);
+		const chosen = withOciRuntime(options, name, binary, search);
 		const late = AbortSignal.timeout(deadlines.call);
-		const input = options === undefined ? new Uint8Array(0) : AnyMessage.encode(options).finish();
+		const input = chosen === undefined ? new Uint8Array(0) : AnyMessage.encode(chosen).finish();
 		const value = await this.#world.program(binary).info(input, signal === undefined ? late : AbortSignal.any([signal, late]));
 		return {typeUrl: 'containerd.types.RuntimeInfo', value};
 	}

@@ -10,6 +10,9 @@ import type {ShimProgram} from './shim-program.ts';
 import {ShimPulse} from './shim-pulse.ts';
 
 export type TaskClient = TypedClient<TaskDefinition>;
+/** In the order in which they count, where one shim has several connections. */
+export const shimStates = ['quarantined', 'flooding', 'healthy'] as const;
+export type ShimState = (typeof shimStates)[number];
 export type SandboxClient = TypedClient<SandboxDefinition>;
 
 /** Of a shim that sends what nobody asked for; one with its containers full of life sends a tenth of it. */
@@ -56,7 +59,20 @@ export class RunningShim implements AsyncDisposable {
 
 	/** Rejects with NOT_FOUND or UNAVAILABLE when nobody answers there, DEADLINE_EXCEEDED or CANCELLED by the signal. */
 	static async connect(facts: ShimFacts, signal: AbortSignal): Promise<RunningShim> {
-		return new RunningShim(await connectTtrpc(facts.address.address.replace(/^unix:\/\//, ''), {signal, framesPerSecond}), facts);
+		const {log, namespace, address: {address}} = facts;
+		let isTold = false;
+		const flooded = (): void => {
+			if (!isTold) {
+				isTold = true;
+				log.warn('a shim floods this daemon: no more of what it sends is read than it may', {namespace, address, frames_per_second: framesPerSecond});
+			}
+		};
+		return new RunningShim(await connectTtrpc(address.replace(/^unix:\/\//, ''), {signal, framesPerSecond, flooded}), facts);
+	}
+
+	/** How it stands with us. */
+	get state(): ShimState {
+		return this.pulse.isQuarantined ? 'quarantined' : this.#client.isFlooding ? 'flooding' : 'healthy';
 	}
 
 	get isClosed(): boolean {

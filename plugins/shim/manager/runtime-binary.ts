@@ -12,18 +12,20 @@ export interface RuntimeSearch {
 	readonly searchPath: string;
 	/** Runtime name to absolute path, above all else. */
 	readonly overrides: Readonly<Record<string, string>>;
+	/** Runtime name to the OCI runtime that our own shim drives for it, where a client's options name none: a name on the PATH, or an absolute path. */
+	readonly ociRuntimes: Readonly<Record<string, string>>;
 }
 
 /**
  * The shim's binary for a runtime's name: `a.b.c.vN` is `containerd-shim-c-vN` on the PATH, an absolute path is itself.
  * Rejects with INVALID_ARGUMENT for another name, NOT_FOUND when there is no such binary.
  */
-export async function findRuntimeBinary(name: string, {own, searchPath, overrides}: RuntimeSearch): Promise<string> {
+export async function findRuntimeBinary(name: string, {own, searchPath, overrides, ociRuntimes}: RuntimeSearch): Promise<string> {
 	const override = overrides[name];
 	if (override !== undefined) {
 		return expectExecutable(override, name);
 	}
-	if (ownNames.has(name)) {
+	if (ownNames.has(name) || Object.hasOwn(ociRuntimes, name)) {
 		return own;
 	}
 	if (path.isAbsolute(name)) {

@@ -1,12 +1,13 @@
 import type {Any} from '../../../contracts/oci/any.ts';
 import type {Platform} from '../../../contracts/oci/platform.ts';
 import type {CreateSandbox, SandboxController, Sandboxes, SandboxExit, SandboxStatus, StartedSandbox} from '../../../contracts/sandbox/sandbox.ts';
-import {KeelsonError} from '../../../kernel/errors.ts';
+import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import type {CallOptions} from '../../../lib/ttrpc/call.ts';
 import {sandboxState} from '../protocol/sandbox-state.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
+import type {ShimAddress} from './bundle.ts';
 import type {RunningShim} from './running-shim.ts';
-import type {SandboxShims} from './sandbox-shims.ts';
+import type {Revive, SandboxShims} from './sandbox-shims.ts';
 import {isShimGone} from './shim-errors.ts';
 
 /** The deadline of a stop is the shim's own time and this much more. */
@@ -18,6 +19,21 @@ export class ShimSandboxController implements SandboxController {
 
 	constructor(shims: SandboxShims) {
 		this.#shims = shims;
+	}
+
+	/** From now on a sandbox of our own shim goes on when that is killed. */
+	inheritBy(revive: Revive): void {
+		this.#shims.inheritBy(revive);
+	}
+
+	/** The sandboxes whose shim of ours answers, or did, at an address. */
+	async at(namespace: string, address: ShimAddress): ReturnType<SandboxShims['at']> {
+		return this.#shims.at(namespace, address);
+	}
+
+	/** Those that are connected. */
+	async shims(): Promise<readonly RunningShim[]> {
+		return this.#shims.shims();
 	}
 
 	sandboxes(namespace: string): Sandboxes {
@@ -39,13 +55,12 @@ class NamespaceSandboxes implements Sandboxes {
 	}
 
 	async start(id: string, signal?: AbortSignal): Promise<StartedSandbox> {
-		const shim = await this.#find(id);
-		const {pid, createdAt, spec} = await shim.sandbox.startSandbox({sandboxId: id}, this.#options(signal));
-		return {pid, createdAt: fromTimestamp(createdAt) ?? new Date(), ...addressOf(shim), ...(spec === undefined ? {} : {spec})};
+		const {pid, createdAt, spec, ...address} = await this.#ask(id, async shim => ({...await shim.sandbox.startSandbox({sandboxId: id}, this.#options(signal)), ...addressOf(shim)}));
+		return {pid, createdAt: fromTimestamp(createdAt) ?? new Date(), address: address.address, version: address.version, ...(spec === undefined ? {} : {spec})};
 	}
 
 	async platform(id: string, signal?: AbortSignal): Promise<Platform> {
-		const {platform} = await (await this.#find(id)).sandbox.platform({sandboxId: id}, this.#options(signal));
+		const {platform} = await this.#ask(id, async ({sandbox}) => sandbox.platform({sandboxId: id}, this.#options(signal)));
 		if (platform === undefined) {
 			throw new KeelsonError('INTERNAL', `the shim of sandbox ${id} names no platform`);
 		}
@@ -54,24 +69,20 @@ class NamespaceSandboxes implements Sandboxes {
 	}
 
 	async stop(id: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
-		await this.#unlessGone(async () => {
-			const shim = await this.#find(id);
-			await shim.sandbox.stopSandbox({sandboxId: id, timeoutSecs: Math.ceil(timeoutMs / 1000)}, {timeoutMs: timeoutMs + stopGraceMs, signal});
-		});
+		const request = {sandboxId: id, timeoutSecs: Math.ceil(timeoutMs / 1000)};
+		await unlessGone(this.#ask(id, async ({sandbox}) => sandbox.stopSandbox(request, {timeoutMs: timeoutMs + stopGraceMs, signal})));
 	}
 
 	async wait(id: string, signal?: AbortSignal): Promise<SandboxExit> {
-		const exit = await this.#unlessGone(async () => (await this.#find(id)).sandbox.waitSandbox({sandboxId: id}, {signal}));
+		const exit = await unlessGone(this.#ask(id, async ({sandbox}) => sandbox.waitSandbox({sandboxId: id}, {signal}), {isPatient: true}));
 		return exit === undefined
 			? {exitStatus: 255, exitedAt: new Date()}
 			: {exitStatus: exit.exitStatus, exitedAt: fromTimestamp(exit.exitedAt) ?? new Date()};
 	}
 
 	async status(id: string, isVerbose: boolean, signal?: AbortSignal): Promise<SandboxStatus> {
-		const found = await this.#unlessGone(async () => {
-			const shim = await this.#find(id);
-			return {...await shim.sandbox.sandboxStatus({sandboxId: id, verbose: isVerbose}, {timeoutMs: this.#shims.deadlines.state, signal}), ...addressOf(shim)};
-		});
+		const options = {timeoutMs: this.#shims.deadlines.state, signal};
+		const found = await unlessGone(this.#ask(id, async shim => ({...await shim.sandbox.sandboxStatus({sandboxId: id, verbose: isVerbose}, options), ...addressOf(shim)})));
 		if (found === undefined) {
 			return {pid: 0, state: sandboxState.notReady, info: {}, address: '', version: 0};
 		}
@@ -84,36 +95,50 @@ class NamespaceSandboxes implements Sandboxes {
 	}
 
 	async shutdown(id: string, signal?: AbortSignal): Promise<void> {
-		const done = await this.#unlessGone(async () => {
-			const shim = await this.#find(id);
-			return shim.sandbox.shutdownSandbox({sandboxId: id}, this.#options(signal));
-		});
+		const done = await unlessGone(this.#ask(id, async ({sandbox}) => sandbox.shutdownSandbox({sandboxId: id}, this.#options(signal))));
 		await this.#shims.remove(this.#namespace, id, {isGone: done === undefined});
 	}
 
 	async metrics(id: string, signal?: AbortSignal): Promise<{readonly timestamp: Date; readonly data?: Any}> {
-		const {metrics} = await (await this.#find(id)).sandbox.sandboxMetrics({sandboxId: id}, this.#options(signal));
+		const {metrics} = await this.#ask(id, async ({sandbox}) => sandbox.sandboxMetrics({sandboxId: id}, this.#options(signal)));
 		return {timestamp: fromTimestamp(metrics?.timestamp) ?? new Date(), ...(metrics?.data === undefined ? {} : {data: metrics.data})};
-	}
-
-	async #find(id: string): Promise<RunningShim> {
-		return this.#shims.find(this.#namespace, id);
 	}
 
 	#options(signal: AbortSignal | undefined): CallOptions {
 		return {timeoutMs: this.#shims.deadlines.call, signal};
 	}
 
-	/** Undefined when the shim has ended before it answered. */
-	async #unlessGone<T>(call: () => Promise<T>): Promise<T | undefined> {
+	/**
+	 * Asks the shim of a sandbox; the one that takes its place, when it dies meanwhile. Rejects with NOT_FOUND, UNAVAILABLE when there is nobody, and
+	 * DEADLINE_EXCEEDED when the shim is in quarantine, or is put there meanwhile; not so a patient call, which goes on when the shim does, and with each heir.
+	 */
+	async #ask<T>(id: string, call: (shim: RunningShim) => Promise<T>, {isPatient = false}: {readonly isPatient?: boolean} = {}): Promise<T> {
+		const shim = await this.#shims.find(this.#namespace, id);
+		const askOne = async (one: RunningShim): Promise<T> => isPatient ? call(one) : one.pulse.guard(async () => call(one));
 		try {
-			return await call();
+			return await askOne(shim);
 		} catch (error) {
-			if (isShimGone(error)) {
-				return undefined;
+			if (!isShimGone(error) || !shim.isClosed) {
+				throw error;
 			}
-			throw error;
+			// Shut down meanwhile, it is not there any more: for whoever asked before, it has ended.
+			const heir = await this.#shims.find(this.#namespace, id).catch((missing: unknown) => {
+				throw isKeelsonError(missing, 'NOT_FOUND') ? error : missing;
+			});
+			return isPatient ? this.#ask(id, call, {isPatient}) : askOne(heir);
 		}
+	}
+}
+
+/** Undefined when the shim has ended before it answered, and nobody takes its place. */
+async function unlessGone<T>(answer: Promise<T>): Promise<T | undefined> {
+	try {
+		return await answer;
+	} catch (error) {
+		if (isShimGone(error)) {
+			return undefined;
+		}
+		throw error;
 	}
 }
 

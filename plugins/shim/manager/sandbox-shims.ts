@@ -2,18 +2,21 @@ import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
 import type {CreateSandbox} from '../../../contracts/sandbox/sandbox.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import type {Logger} from '../../../kernel/log.ts';
-import {Bundle, type BundlePlace} from './bundle.ts';
+import {recordedSandbox} from '../protocol/sandbox-record.ts';
+import {Bundle, type BundlePlace, type ShimAddress} from './bundle.ts';
+import {removeDeadSocket} from './dead-socket.ts';
 import type {Deadlines} from './deadlines.ts';
 import {LogPipe} from './log-pipe.ts';
 import {findRuntimeBinary, type RuntimeSearch} from './runtime-binary.ts';
 import {RunningShim} from './running-shim.ts';
-import {prefixed} from './shim-errors.ts';
+import {isShimGone, prefixed} from './shim-errors.ts';
 import type {ShimProgram} from './shim-program.ts';
 
 export interface SandboxShimsOptions {
 	readonly place: BundlePlace;
 	readonly search: RuntimeSearch;
-	readonly program: (binary: string) => ShimProgram;
+	/** @param hasWarmSpare whether the shim is to hand copies to a spare of what must outlive it */
+	readonly program: (binary: string, hasWarmSpare: boolean) => ShimProgram;
 	readonly deadlines: Deadlines;
 	readonly log: Logger;
 }
@@ -23,10 +26,14 @@ interface Known {
 	readonly logPipe: LogPipe;
 }
 
+/** Resolves when what answered at an address has been succeeded, or nobody could. */
+export type Revive = (namespace: string, address: ShimAddress) => Promise<void>;
+
 /** The shims of sandboxes: each has one of its own, which is found by its bundle, after a restart of the daemon too. */
 export class SandboxShims implements AsyncDisposable {
 	readonly #options: SandboxShimsOptions;
 	readonly #known = new Map<string, Promise<Known>>();
+	#revive: Revive | undefined;
 
 	constructor(options: SandboxShimsOptions) {
 		this.#options = options;
@@ -36,9 +43,27 @@ export class SandboxShims implements AsyncDisposable {
 		return this.#options.deadlines;
 	}
 
+	/** From now on a shim of ours that is gone has an heir. */
+	inheritBy(revive: Revive): void {
+		this.#revive = revive;
+	}
+
+	/** The sandboxes of ours whose shim answers, or did, at an address, and which were not shut down. */
+	async at(namespace: string, {address}: ShimAddress): Promise<readonly {readonly id: string; readonly bundle: string}[]> {
+		const bundles = (await Bundle.list(this.#options.place)).filter(bundle => bundle.namespace === namespace);
+		const found = await Promise.all(bundles.map(async bundle => (await bundle.readAddress())?.address === address && recordedSandbox(bundle.path) !== undefined));
+		return bundles.filter((_, index) => found[index]).map(({id, path}) => ({id, bundle: path}));
+	}
+
+	/** Those that are connected. */
+	async shims(): Promise<readonly RunningShim[]> {
+		const all = await Promise.allSettled(this.#known.values());
+		return all.flatMap(one => one.status === 'fulfilled' && !one.value.shim.isClosed ? one.value.shim : []);
+	}
+
 	/** Starts a shim and makes the sandbox in it. Rejects with ALREADY_EXISTS; on failure nothing is left. */
 	async create(namespace: string, sandbox: CreateSandbox, signal: AbortSignal): Promise<void> {
-		const {search, program, deadlines, log} = this.#options;
+		const {search, deadlines} = this.#options;
 		const {id, runtime, spec, rootfs, options, netnsPath, annotations} = sandbox;
 		const bundle = this.#bundle(namespace, id);
 		const binary = await findRuntimeBinary(runtime.name || 'io.containerd.runc.v2', search);
@@ -48,15 +73,17 @@ export class SandboxShims implements AsyncDisposable {
 		const logPipe = half.use(await this.#openLog(bundle));
 		try {
 			const both = AbortSignal.any([signal, AbortSignal.timeout(deadlines.call)]);
-			const address = await program(binary).start({namespace, id, bundle: bundle.path, options: runtime.options, signal: both});
+			const address = await this.#program(binary).start({namespace, id, bundle: bundle.path, options: runtime.options, signal: both});
 			await bundle.writeAddress(address);
-			const shim = half.use(await RunningShim.connect({program: program(binary), namespace, address, isShared: false, log, silenceMs: deadlines.load}, AbortSignal.timeout(deadlines.load)));
+			const shim = half.use(await this.#join(bundle, binary, address));
 			half.defer(async () => {
 				await shim.shutdown(id, deadlines.shutdown);
 				await this.#cleanUp(bundle);
 			});
-			await shim.sandbox.createSandbox({sandboxId: id, bundlePath: bundle.path, rootfs, options, netnsPath, annotations}, {timeoutMs: deadlines.call, signal});
-			this.#known.set(key(namespace, id), Promise.resolve({shim, logPipe}));
+			await shim.pulse.guard(async () => shim.sandbox.createSandbox({sandboxId: id, bundlePath: bundle.path, rootfs, options, netnsPath, annotations}, {timeoutMs: deadlines.call, signal}));
+			const opened = Promise.resolve({shim, logPipe});
+			this.#known.set(key(namespace, id), opened);
+			this.#attend(bundle, shim, opened);
 		} catch (error) {
 			throw prefixed('failed to create sandbox', error);
 		}
@@ -66,12 +93,21 @@ export class SandboxShims implements AsyncDisposable {
 	/** Rejects with NOT_FOUND when there is no such sandbox, UNAVAILABLE when its shim is gone. */
 	async find(namespace: string, id: string): Promise<RunningShim> {
 		const at = key(namespace, id);
-		const known = await this.#known.get(at);
+		const opened = this.#known.get(at);
+		const known = await opened;
 		if (known !== undefined && !known.shim.isClosed) {
 			return known.shim;
 		}
+		if (this.#known.get(at) !== opened) {
+			// Somebody else has seen it too, and is at it.
+			return this.find(namespace, id);
+		}
 		known?.logPipe[Symbol.dispose]();
-		return (await this.#keep(at, this.#connect(this.#bundle(namespace, id)))).shim;
+		const bundle = this.#bundle(namespace, id);
+		const opening = this.#keep(at, this.#open(bundle));
+		const {shim} = await opening;
+		this.#attend(bundle, shim, opening);
+		return shim;
 	}
 
 	/** Takes away shim and bundle; what a shim that is gone has left, its binary takes away. */
@@ -105,20 +141,52 @@ export class SandboxShims implements AsyncDisposable {
 		return new Bundle(this.#options.place, namespace, parseIdentifier(id, 'sandbox id'));
 	}
 
-	async #keep(at: string, opening: Promise<Known>): Promise<Known> {
+	/** A failure is kept for those who wait for it now, and for nobody after them. */
+	#keep(at: string, opening: Promise<Known>): Promise<Known> {
 		this.#known.set(at, opening);
-		try {
-			return await opening;
-		} catch (error) {
+		opening.catch(() => {
 			if (this.#known.get(at) === opening) {
 				this.#known.delete(at);
 			}
-			throw error;
+		});
+		return opening;
+	}
+
+	/** When a shim of ours ends that nobody has asked to, its sandbox goes on in another. */
+	#attend(bundle: Bundle, shim: RunningShim, opened: Promise<Known>): void {
+		void shim.closed.then(async () => {
+			if (this.#revive !== undefined && this.#known.get(key(bundle.namespace, bundle.id)) === opened && recordedSandbox(bundle.path) !== undefined) {
+				await this.find(bundle.namespace, bundle.id);
+			}
+		}).catch((error: unknown) => {
+			this.#options.log.warn('the shim of a sandbox is gone, and nobody takes its place', {namespace: bundle.namespace, sandbox: bundle.id, error});
+		});
+	}
+
+	/** Connects to the shim; to its heir, where it is gone and there is one. */
+	async #open(bundle: Bundle): Promise<Known> {
+		try {
+			return await this.#connect(bundle);
+		} catch (error) {
+			const address = await bundle.readAddress();
+			if (this.#revive === undefined || address === undefined || !isShimGone(error) || recordedSandbox(bundle.path) === undefined) {
+				throw error;
+			}
+			await this.#revive(bundle.namespace, address);
+			return this.#connect(bundle);
 		}
 	}
 
+	async #join({namespace}: Bundle, binary: string, address: ShimAddress): Promise<RunningShim> {
+		const {deadlines, log} = this.#options;
+		return RunningShim.connect({program: this.#program(binary), namespace, address, isShared: false, log, silenceMs: deadlines.load}, AbortSignal.timeout(deadlines.load));
+	}
+
+	#program(binary: string): ShimProgram {
+		return this.#options.program(binary, this.#revive !== undefined);
+	}
+
 	async #connect(bundle: Bundle): Promise<Known> {
-		const {program, deadlines, log} = this.#options;
 		const [address, binary] = await Promise.all([bundle.readAddress(), bundle.readShimBinary()]);
 		if (address === undefined || binary === undefined) {
 			throw new KeelsonError('NOT_FOUND', `sandbox ${bundle.id}: not found`);
@@ -126,7 +194,7 @@ export class SandboxShims implements AsyncDisposable {
 		using half = new DisposableStack();
 		const logPipe = half.use(await this.#openLog(bundle));
 		try {
-			const shim = await RunningShim.connect({program: program(binary), namespace: bundle.namespace, address, isShared: false, log, silenceMs: deadlines.load}, AbortSignal.timeout(deadlines.load));
+			const shim = await this.#join(bundle, binary, address);
 			half.move();
 			return {shim, logPipe};
 		} catch (error) {
@@ -137,15 +205,19 @@ export class SandboxShims implements AsyncDisposable {
 	}
 
 	async #cleanUp(bundle: Bundle): Promise<void> {
-		const {program, deadlines, log} = this.#options;
+		const {deadlines, log} = this.#options;
 		const {namespace, id, path} = bundle;
 		const binary = await bundle.readShimBinary();
 		try {
 			if (binary !== undefined) {
-				await program(binary).delete({namespace, id, bundle: path, signal: AbortSignal.timeout(deadlines.cleanup * 2)});
+				await this.#program(binary).delete({namespace, id, bundle: path, signal: AbortSignal.timeout(deadlines.cleanup * 2)});
 			}
 		} catch (error) {
 			log.debug('the shim of a sandbox could not clean up', {namespace, sandbox: id, error});
+		}
+		const address = await bundle.readAddress();
+		if (address !== undefined) {
+			await removeDeadSocket(address);
 		}
 	}
 

@@ -2,9 +2,13 @@ import type {Any} from '../../../contracts/oci/any.ts';
 import type {Logger} from '../../../kernel/log.ts';
 import {KeelsonError} from '../../../kernel/errors.ts';
 import {connectTtrpc} from '../../../lib/ttrpc/client.ts';
+import {ttrpcClientFor} from '../../../lib/ttrpc/typed-service.ts';
+import {taskV2, taskV3} from '../protocol/task-definition.ts';
 import type {Bundle, ShimAddress} from './bundle.ts';
+import {isDeserted, removeDeadSocket} from './dead-socket.ts';
 import type {Deadlines} from './deadlines.ts';
 import {RunningShim} from './running-shim.ts';
+import {isShimGone} from './shim-errors.ts';
 import type {ShimProgram} from './shim-program.ts';
 import type {Inheritance, WarmSpare} from './warm-spare.ts';
 
@@ -21,9 +25,8 @@ export interface ShimPoolOptions {
 	readonly lost: (shim: RunningShim) => void;
 }
 
-interface Slot {
+interface Place {
 	readonly key: string;
-	readonly shim: Promise<RunningShim>;
 	readonly ids: Set<string>;
 	readonly isShared: boolean;
 	/** Somebody else ends it: it is let go of when it is empty. */
@@ -33,6 +36,10 @@ interface Slot {
 	running?: RunningShim;
 	isOver?: boolean;
 	spare?: NodeJS.Timeout | undefined;
+}
+
+interface Slot extends Place {
+	readonly shim: Promise<RunningShim>;
 }
 
 /** The shims that are connected, and which container goes to which. */
@@ -60,7 +67,7 @@ export class ShimPool implements AsyncDisposable {
 			}
 			found = this.#withRoom(key, silent);
 		}
-		const slot = found ?? this.#add(key, isShared && containersPerShim > 1, async shared => this.#start(program, bundle, {isShared: shared, options, signal}));
+		const slot = found ?? this.#add(key, isShared && containersPerShim > 1, async added => this.#start(added, program, bundle, {options, signal}));
 		clearTimeout(slot.spare);
 		slot.ids.add(bundle.id);
 		const shim = await slot.shim;
@@ -73,9 +80,8 @@ export class ShimPool implements AsyncDisposable {
 		readonly isShared: boolean; readonly isBorrowed?: boolean; readonly signal: AbortSignal;
 	}): Promise<RunningShim> {
 		const key = `${bundle.namespace}\0${program.path}`;
-		const found = [...this.#slots].find(one => one.address === address.address && !one.isOver);
-		const slot = found ?? this.#add(key, isShared && this.#options.containersPerShim > 1, async shared =>
-			RunningShim.connect({program, namespace: bundle.namespace, address, isShared: shared, ...this.#health()}, signal), isBorrowed);
+		const slot = this.#at(address) ?? this.#add(key, isShared && this.#options.containersPerShim > 1, async added =>
+			RunningShim.connect({program, namespace: bundle.namespace, address, isShared: added.isShared, ...this.#health()}, signal), isBorrowed);
 		slot.address = address.address;
 		slot.ids.add(bundle.id);
 		const shim = await slot.shim;
@@ -83,14 +89,28 @@ export class ShimPool implements AsyncDisposable {
 		return shim;
 	}
 
-	/** Whether a shim at this address is connected. */
-	has(address: ShimAddress): boolean {
-		return [...this.#slots].some(slot => slot.address === address.address && !slot.isOver);
+	/** Those that are connected. */
+	get shims(): readonly RunningShim[] {
+		return [...this.#slots].flatMap(({running}) => running ?? []);
 	}
 
-	/** Rejects with UNAVAILABLE or NOT_FOUND when nobody listens there. */
+	/** Whether a shim at this address is connected. */
+	has(address: ShimAddress): boolean {
+		return this.#at(address) !== undefined;
+	}
+
+	/** Resolves when a shim lives there, if only as one that hangs. Rejects with UNAVAILABLE or NOT_FOUND when there is none. */
 	async probe(address: ShimAddress, signal: AbortSignal): Promise<void> {
-		await using _ = await connectTtrpc(address.address.replace(/^unix:\/\//, ''), {signal});
+		await using client = await connectTtrpc(address.address.replace(/^unix:\/\//, ''), {signal});
+		try {
+			await ttrpcClientFor(address.version === 3 ? taskV3 : taskV2, client).connect({id: ''}, {timeoutMs: this.#options.deadlines.state, signal});
+		} catch (error) {
+			// One that is dying takes connections for a moment, and then none; its heir listens at the same place.
+			if (isShimGone(error)) {
+				await isDeserted(address);
+				throw error;
+			}
+		}
 	}
 
 	/** Has the spare take up containers of a shim that is gone; false where none can. */
@@ -132,21 +152,36 @@ export class ShimPool implements AsyncDisposable {
 			slot.isShared && slot.isOver !== true && slot.key === key && slot.ids.size < this.#options.containersPerShim && !silent.has(slot));
 	}
 
-	#add(key: string, isShared: boolean, open: (isShared: boolean) => Promise<RunningShim>, isBorrowed = false): Slot {
+	#at({address}: ShimAddress): Slot | undefined {
+		return [...this.#slots].find(slot => slot.address === address && slot.isOver !== true);
+	}
+
+	#add(key: string, isShared: boolean, open: (place: Place) => Promise<RunningShim>, isBorrowed = false): Slot {
 		if (this.#isClosed) {
 			throw new KeelsonError('UNAVAILABLE', 'the daemon stops: no shim is started');
 		}
-		const slot: Slot = {key, isShared, isBorrowed, ids: new Set(), shim: open(isShared)};
+		const place: Place = {key, isShared, isBorrowed, ids: new Set()};
+		const slot: Slot = Object.assign(place, {shim: open(place)});
 		this.#slots.add(slot);
 		slot.shim.then(async shim => {
+			if (slot.isOver === true) {
+				this.#slots.delete(slot);
+				return;
+			}
 			slot.address = shim.address.address;
 			slot.running = shim;
 			await shim.closed;
 			slot.isOver = true;
 			this.#slots.delete(slot);
 			clearTimeout(slot.spare);
-			if (!this.#isClosed && shim.containers.size > 0) {
+			if (this.#isClosed) {
+				return;
+			}
+			if (shim.containers.size > 0) {
 				this.#options.lost(shim);
+			} else {
+				// One that ends as it should takes its socket with it.
+				await removeDeadSocket(shim.address);
 			}
 		}, () => {
 			slot.isOver = true;
@@ -155,15 +190,23 @@ export class ShimPool implements AsyncDisposable {
 		return slot;
 	}
 
-	async #start(program: ShimProgram, bundle: Bundle, {isShared, options, signal}: {
-		readonly isShared: boolean; readonly options: Any | undefined; readonly signal: AbortSignal;
+	async #start(place: Place, program: ShimProgram, bundle: Bundle, {options, signal}: {
+		readonly options: Any | undefined; readonly signal: AbortSignal;
 	}): Promise<RunningShim> {
 		const {namespace, id, path} = bundle;
+		const {isShared} = place;
 		const {deadlines, log, warm} = this.#options;
 		// Not the request's signal alone: others may wait for the same shim.
 		const both = isShared ? AbortSignal.timeout(deadlines.call) : AbortSignal.any([signal, AbortSignal.timeout(deadlines.call)]);
 		const address = (warm?.serves(program.path) === true ? await warm.assign({namespace, id, bundle: path}) : undefined)
 			?? await program.start({namespace, id, bundle: path, options, signal: both});
+		const known = this.#at(address);
+		if (known !== undefined) {
+			// The shim of its group: one connection says for all of them that it has ended.
+			join(place, known);
+			return known.shim;
+		}
+		place.address = address.address;
 		log.debug('shim started', {namespace, id, address: address.address});
 		return RunningShim.connect({program, namespace, address, isShared, ...this.#health()}, AbortSignal.timeout(deadlines.load));
 	}
@@ -192,4 +235,10 @@ export class ShimPool implements AsyncDisposable {
 		}
 		return undefined;
 	}
+}
+
+function join(place: Place, known: Place): void {
+	clearTimeout(known.spare);
+	place.ids.forEach(id => known.ids.add(id));
+	place.isOver = true;
 }

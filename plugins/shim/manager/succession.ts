@@ -14,13 +14,18 @@ export interface LostShim {
 	readonly isShared: boolean;
 }
 
+interface Run {
+	readonly tasks: readonly Task[];
+	readonly work: Promise<void>;
+}
+
 /**
  * What becomes of tasks whose shim is gone: where it was one of ours the spare takes it over, at the same address and with all that it held of
  * them, and they go on; otherwise they are buried.
  */
 export class Succession {
 	readonly #world: TaskWorld;
-	readonly #running = new Map<string, Promise<void>>();
+	readonly #running = new Map<string, Run>();
 
 	constructor(world: TaskWorld) {
 		this.#world = world;
@@ -30,20 +35,35 @@ export class Succession {
 	async begin(lost: LostShim, tasks: readonly Task[]): Promise<void> {
 		const key = lost.address.address;
 		const running = this.#running.get(key);
-		if (running !== undefined) {
-			return running;
+		if (running === undefined) {
+			const work = this.#succeed(lost, tasks).finally(() => this.#running.delete(key));
+			this.#running.set(key, {tasks, work});
+			return work;
 		}
-		const work = this.#succeed(lost, tasks).finally(() => this.#running.delete(key));
-		this.#running.set(key, work);
-		return work;
+		const others = tasks.filter(task => !running.tasks.includes(task));
+		await running.work.catch((error: unknown) => {
+			if (others.length === 0) {
+				throw error;
+			}
+		});
+		if (others.length > 0) {
+			await this.begin(lost, others);
+		}
 	}
 
-	/** The same, for a shim whose connection has ended. */
+	/** The same, for a shim whose connection has ended: for all tasks at its address, since several connections may lead there. */
 	async of(shim: RunningShim): Promise<void> {
-		const tasks = this.#world.registry.list(shim.namespace).filter(task => task.shim === shim);
+		const {namespace, address: {address}} = shim;
+		const tasks = this.#world.registry.list(namespace).filter(task => task.shim?.address.address === address && task.shim.isClosed);
 		if (tasks.length > 0) {
 			await this.begin(shim, tasks);
 		}
+	}
+
+	/** The same, for a shim that a sandbox has of its own, whether or not containers are in it. */
+	async ofSandbox(lost: LostShim): Promise<void> {
+		const {namespace, address: {address}} = lost;
+		await this.begin(lost, this.#world.registry.list(namespace).filter(task => task.shim?.address.address === address && task.shim.isClosed));
 	}
 
 	/** Resolves with who answers for a task whose shim has just failed to; undefined when nobody else does. */
@@ -63,7 +83,10 @@ export class Succession {
 		try {
 			await this.#revive(lost, tasks);
 			const signal = AbortSignal.timeout(deadlines.load);
-			await Promise.all(tasks.map(async task => this.#move(task, await pool.adopt(program, task.bundle, address, {isShared, signal}))));
+			await Promise.all(tasks.map(async task => {
+				const isBorrowed = await task.bundle.readSandbox() !== undefined;
+				await this.#move(task, await pool.adopt(program, task.bundle, address, {isShared, isBorrowed, signal}));
+			}));
 		} catch (error) {
 			if (!isShimGone(error) && !isKeelsonError(error, 'NOT_FOUND')) {
 				throw error;
@@ -85,8 +108,9 @@ export class Succession {
 			}
 			const containers = tasks.map(({id, bundle}) => ({id, bundle: bundle.path}));
 			const socketPath = lost.address.address.replace(/^unix:\/\//, '');
-			if (await pool.inherit(lost.program, {namespace: lost.namespace, socketPath, containers})) {
-				log.warn('a shim was killed: the spare has taken its place', {namespace: lost.namespace, containers: containers.length});
+			const sandboxes = await this.#world.sandboxesAt(lost.namespace, lost.address);
+			if (await pool.inherit(lost.program, {namespace: lost.namespace, socketPath, containers, sandboxes})) {
+				log.warn('a shim was killed: the spare has taken its place', {namespace: lost.namespace, containers: containers.length, sandboxes: sandboxes.length});
 				return;
 			}
 			throw error;

@@ -7,7 +7,8 @@ import type {Logger} from '../../../kernel/log.ts';
 import {isTold, keepsRecords, recordedPid, recordedProcess, recordTold} from '../protocol/process-record.ts';
 import {topicOf, type TaskEventType} from '../protocol/task-events.ts';
 import {fromTimestamp} from '../protocol/timestamp.ts';
-import {throwFirst, type BundlePlace} from './bundle.ts';
+import {throwFirst, type BundlePlace, type ShimAddress} from './bundle.ts';
+import {removeDeadSocket} from './dead-socket.ts';
 import type {Deadlines} from './deadlines.ts';
 import type {RuntimeSearch} from './runtime-binary.ts';
 import {isShimGone} from './shim-errors.ts';
@@ -18,6 +19,7 @@ import type {Task} from './task.ts';
 import type {TaskMounts} from './task-mounts.ts';
 import type {TaskNetworks} from './task-networks.ts';
 import type {TaskRegistry} from './task-registry.ts';
+import type {Inheritance} from './warm-spare.ts';
 
 export interface TaskWorldParts {
 	readonly place: BundlePlace;
@@ -31,6 +33,8 @@ export interface TaskWorldParts {
 	readonly search: RuntimeSearch;
 	/** By name. */
 	readonly sandboxes: ReadonlyMap<string, SandboxController>;
+	/** Those whose shim answers, or did, at an address. */
+	readonly sandboxesAt: (namespace: string, address: ShimAddress) => Promise<Inheritance['containers']>;
 	readonly program: (binary: string) => ShimProgram;
 	readonly deadlines: Deadlines;
 	readonly log: Logger;
@@ -46,6 +50,7 @@ export class TaskWorld {
 	readonly differ: Differ | undefined;
 	readonly search: RuntimeSearch;
 	readonly sandboxes: ReadonlyMap<string, SandboxController>;
+	readonly sandboxesAt: TaskWorldParts['sandboxesAt'];
 	readonly program: (binary: string) => ShimProgram;
 	readonly deadlines: Deadlines;
 	readonly log: Logger;
@@ -61,6 +66,7 @@ export class TaskWorld {
 		this.differ = parts.differ;
 		this.search = parts.search;
 		this.sandboxes = parts.sandboxes;
+		this.sandboxesAt = parts.sandboxesAt;
 		this.program = parts.program;
 		this.deadlines = parts.deadlines;
 		this.log = parts.log;
@@ -129,6 +135,10 @@ export class TaskWorld {
 		const wasMade = !isOwn || recordedProcess(bundle.path, '') !== undefined || (!keepsRecords(bundle.path) && recordedPid(bundle.path, '') !== 0);
 		const wasTold = known !== undefined || isTold(bundle.path, '', 'exit');
 		const left = await this.cleanUpShim(task);
+		const address = await bundle.readAddress();
+		if (address !== undefined && !this.pool.has(address)) {
+			await removeDeadSocket(address);
+		}
 		const exit = known ?? {pid: left?.pid || task.pid, exitStatus: left?.exitStatus ?? 255, exitedAt: left?.exitedAt ?? new Date()};
 		this.log.warn('the shim of a task is gone', {namespace, container: id, exit_status: exit.exitStatus});
 		if (wasMade && !wasTold) {

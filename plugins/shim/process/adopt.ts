@@ -30,22 +30,31 @@ export async function adoptContainer({id, bundle, held}: Heir, place: ShimPlace)
 	}
 	const options = recordedOptions(bundle);
 	const spec = readSpec(bundle);
+	const {checkpoint = ''} = record;
 	const setup = {
-		id, bundle, stdio: record.stdio, options, checkpoint: '', stdioMode: stdioModeOf(spec, place.stdio), hasPoststopHooks: (spec.hooks?.poststop?.length ?? 0) > 0,
+		id, bundle, stdio: record.stdio, options, checkpoint, stdioMode: stdioModeOf(spec, place.stdio), hasPoststopHooks: (spec.hooks?.poststop?.length ?? 0) > 0,
 		hasOwnPidNamespace: hasOwnPidNamespace(spec),
 	};
 	const runtime = openRuntime(place, bundle, options);
 	const container = new ShimContainer(setup, runtime, place);
 	const status = await runtime.state(id).then(state => state.status, (error: unknown) => {
-		// Taken away already: it waits for its delete to be asked for once more.
+		// Its checkpoint is still to be restored; or it was taken away already, and waits for its delete to be asked for once more.
 		if (isKeelsonError(error, 'NOT_FOUND')) {
-			return 'stopped';
+			return checkpoint === '' ? 'stopped' : 'created';
 		}
 		throw error;
 	});
 	container.init.status = status === 'paused' || status === 'created' ? status : 'running';
 	container.init.isStartUntold = status !== 'created' && !isTold(bundle, '', 'start');
-	await adoptProcess(container, container.init, record, {held, place});
+	if (checkpoint !== '' && status === 'created') {
+		// Nothing of its streams is anybody's yet.
+		container.init.io = await place.io.open(record.stdio, container.ioRequest(''));
+		if (record.isStdinClosed) {
+			container.init.closeStdin();
+		}
+	} else {
+		await adoptProcess(container, container.init, {...record, pid: record.pid || recordedPid(bundle, '')}, {held, place});
+	}
 	for (const execId of recordedExecs(bundle)) {
 		const exec = recordedProcess(bundle, execId);
 		if (exec !== undefined) {

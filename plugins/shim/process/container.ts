@@ -71,6 +71,8 @@ export class ShimContainer {
 				failpoint('shim.create.runtime');
 				this.account(pid);
 				this.follow(this.init, pid, exited);
+			} else {
+				recordTrace(this.setup.bundle, this.init, checkpoint);
 			}
 			told(this.init.pid);
 			failpoint('shim.create.told');
@@ -187,7 +189,8 @@ export class ShimContainer {
 		const process = this.process(execId);
 		process.closeStdin();
 		if (process.exit === undefined) {
-			recordTrace(this.setup.bundle, process);
+			const {bundle, checkpoint} = this.setup;
+			recordTrace(bundle, process, process === this.init && process.pid === 0 && checkpoint !== '' ? checkpoint : undefined);
 		}
 		this.#place.depot.again(heldKey(this.id, execId));
 	}

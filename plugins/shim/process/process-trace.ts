@@ -8,11 +8,11 @@ import type {TaskProcess} from './task-process.ts';
 /** How old a process is when the spare gets a copy of its end of the client's FIFO, without which a dead shim's container may end by SIGPIPE. */
 const outputHeldMs = 250;
 
-/** Writes down what a shim that takes over must know. */
-export function recordTrace(bundle: string, process: TaskProcess): void {
+/** Writes down what a shim that takes over must know. @param checkpoint that is still to be restored as this process */
+export function recordTrace(bundle: string, process: TaskProcess, checkpoint?: string): void {
 	const {execId, pid, stdio, isStdinClosed} = process;
 	process.startTime ||= pid === 0 ? 0 : processStat(pid)?.startTime ?? 0;
-	recordProcess(bundle, execId, {pid, stdio, isStdinClosed, startTime: process.startTime});
+	recordProcess(bundle, execId, {pid, stdio, isStdinClosed, startTime: process.startTime, ...(checkpoint === undefined ? {} : {checkpoint})});
 }
 
 /** Hands copies of what a process needs to outlive its shim to the spare. */

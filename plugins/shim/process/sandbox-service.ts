@@ -9,8 +9,8 @@ import type {ShimSandboxes} from './sandboxes.ts';
 /** The sandbox service. `empty` is called when a sandbox has been shut down. What a sandbox uses is what its containers' metrics say: it has none of its own. */
 export function sandboxService(sandboxes: ShimSandboxes, empty: () => void): TtrpcService {
 	const handlers: TypedHandlers<SandboxDefinition> = {
-		createSandbox: ({sandboxId, netnsPath}) => {
-			sandboxes.create(sandboxId, netnsPath);
+		createSandbox: ({sandboxId, netnsPath, bundlePath}) => {
+			sandboxes.create(sandboxId, {netnsPath, bundle: bundlePath});
 			return {};
 		},
 		startSandbox: ({sandboxId}) => ({pid: process.pid, createdAt: toTimestamp(sandboxes.start(sandboxId).createdAt)}),

@@ -3,10 +3,13 @@ import {hostPlatform} from '../../../contracts/oci/platform.ts';
 import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import type {Platform} from '../../../contracts/oci/platform.ts';
+import {forgetSandbox, recordedSandbox, recordSandbox} from '../protocol/sandbox-record.ts';
 import type {Shim} from './shim.ts';
 
 export interface ShimSandbox {
 	readonly id: string;
+	/** Empty where the daemon named none: the sandbox then ends with this process. */
+	readonly bundle: string;
 	readonly createdAt: Date;
 	readonly netnsPath: string;
 	isStarted: boolean;
@@ -34,13 +37,28 @@ export class ShimSandboxes {
 		return this.#get(id);
 	}
 
-	/** Throws ALREADY_EXISTS. */
-	create(id: string, netnsPath: string): void {
+	/** Throws ALREADY_EXISTS. What is made of it is written down in its bundle. */
+	create(id: string, {netnsPath, bundle}: Pick<ShimSandbox, 'netnsPath' | 'bundle'>): void {
 		parseIdentifier(id, 'sandbox id');
 		if (this.#sandboxes.has(id)) {
 			throw new KeelsonError('ALREADY_EXISTS', `sandbox ${id}: already exists`);
 		}
-		this.#sandboxes.set(id, {id, createdAt: new Date(), netnsPath, isStarted: false, exitedAt: undefined, exited: Promise.withResolvers()});
+		const sandbox = {id, bundle, netnsPath, createdAt: new Date(), isStarted: false, exitedAt: undefined};
+		record(sandbox);
+		this.#sandboxes.set(id, {...sandbox, exited: Promise.withResolvers()});
+	}
+
+	/** Takes up a sandbox whose shim is gone, as its bundle has it; does nothing where the bundle says of none. */
+	adopt(id: string, bundle: string): void {
+		const found = recordedSandbox(bundle);
+		if (found === undefined) {
+			return;
+		}
+		const exited = Promise.withResolvers<Date>();
+		if (found.exitedAt !== undefined) {
+			exited.resolve(found.exitedAt);
+		}
+		this.#sandboxes.set(id, {...found, id, bundle, exited});
 	}
 
 	/** Throws FAILED_PRECONDITION when it has started before. */
@@ -50,6 +68,7 @@ export class ShimSandboxes {
 			throw new KeelsonError('FAILED_PRECONDITION', `sandbox ${id} has been started`);
 		}
 		sandbox.isStarted = true;
+		record(sandbox);
 		return sandbox;
 	}
 
@@ -69,6 +88,7 @@ export class ShimSandboxes {
 		}
 		await this.#signal(SIGKILL);
 		sandbox.exitedAt ??= new Date();
+		record(sandbox);
 		sandbox.exited.resolve(sandbox.exitedAt);
 	}
 
@@ -83,6 +103,9 @@ export class ShimSandboxes {
 			throw new KeelsonError('FAILED_PRECONDITION', `sandbox ${id} has ${this.#shim.size} containers`);
 		}
 		this.#sandboxes.delete(id);
+		if (sandbox.bundle !== '') {
+			forgetSandbox(sandbox.bundle);
+		}
 		sandbox.exitedAt ??= new Date();
 		sandbox.exited.resolve(sandbox.exitedAt);
 	}
@@ -106,5 +129,11 @@ export class ShimSandboxes {
 			throw new KeelsonError('NOT_FOUND', `sandbox ${id}: not found`);
 		}
 		return sandbox;
+	}
+}
+
+function record(sandbox: ShimSandbox): void {
+	if (sandbox.bundle !== '') {
+		recordSandbox(sandbox.bundle, sandbox);
 	}
 }

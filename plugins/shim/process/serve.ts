@@ -36,6 +36,8 @@ export interface ServeOptions {
 	readonly runtimes: (reaper: Reaper) => OciRuntimes;
 	/** Containers of a shim that is gone, taken up before anybody is answered. */
 	readonly heirs?: readonly Heir[];
+	/** Its sandboxes, in the same way. */
+	readonly sandboxHeirs?: readonly {readonly id: string; readonly bundle: string}[];
 	/** Called once the socket answers. */
 	readonly listening: (depot: DepotLink) => void;
 }
@@ -44,7 +46,7 @@ export interface ServeOptions {
  * The life of a shim's process: serves until it is asked to end and holds no container, or is abandoned. Rejects with ALREADY_EXISTS
  * when another shim answers at the socket.
  */
-export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot, socketDirectory, stdio, stdioBufferBytes, depot: depotAt}, socketPath, bundle, runtimes, heirs = [], listening}: ServeOptions): Promise<void> {
+export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot, socketDirectory, stdio, stdioBufferBytes, depot: depotAt}, socketPath, bundle, runtimes, heirs = [], sandboxHeirs = [], listening}: ServeOptions): Promise<void> {
 	await using lifetime = new AsyncDisposableStack();
 	const ended = Promise.withResolvers<void>();
 	const log = (message: string): void => logTo(bundle, 'warning', message);
@@ -60,6 +62,7 @@ export async function serve({arguments: {namespace, ttrpcAddress, runtimeRoot, s
 	const shim = new Shim(place);
 	await adoptAll(shim, heirs, place);
 	const sandboxes = new ShimSandboxes(shim);
+	sandboxHeirs.forEach(({id, bundle: at}) => sandboxes.adopt(id, at));
 	const endIfEmpty = (): void => {
 		if (shim.size === 0 && sandboxes.size === 0) {
 			ended.resolve();

@@ -4,7 +4,6 @@ import {TtrpcServer} from '../../../lib/ttrpc/server.ts';
 import {ttrpcService} from '../../../lib/ttrpc/typed-service.ts';
 import {shimSocketPath} from '../protocol/shim-socket.ts';
 import {depotPath, heldKey, SpareDefinition, spareSocketPath, spareVersion, type SpareAssigned} from '../protocol/spare-service.ts';
-import type {Heir} from './adopt.ts';
 import type {DepotLink} from './depot-link.ts';
 import {Depot} from './depot.ts';
 import {serve, type ServeOptions} from './serve.ts';
@@ -42,7 +41,7 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 
 	const watcher = new DescriptorWatcher();
 
-	const become = async (shimPath: string, namespace: string, bundle: string, heirs: readonly Heir[]): Promise<SpareAssigned> => {
+	const become = async (shimPath: string, namespace: string, bundle: string, inherited: Pick<ServeOptions, 'heirs' | 'sandboxHeirs'>): Promise<SpareAssigned> => {
 		if (isTaken) {
 			throw new KeelsonError('FAILED_PRECONDITION', 'this spare shim is taken');
 		}
@@ -51,7 +50,7 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 		const serving = Promise.withResolvers<DepotLink>();
 		// What hooks and logging programs find in their environment.
 		process.env['NAMESPACE'] = namespace;
-		const life = serve({arguments: {...given, namespace, bundle}, socketPath: shimPath, bundle, runtimes, heirs, listening: serving.resolve});
+		const life = serve({arguments: {...given, namespace, bundle}, socketPath: shimPath, bundle, runtimes, ...inherited, listening: serving.resolve});
 		life.catch(serving.reject);
 		try {
 			const link = await serving.promise;
@@ -74,12 +73,13 @@ export async function waitAsSpare({arguments: given, runtimes, program, listenin
 
 	const server = new TtrpcServer({services: [ttrpcService(SpareDefinition, {
 		hello: () => ({version: spareVersion, program, pid: process.pid}),
-		assign: async ({namespace, id, bundle}) => become(shimSocketPath(given.address, namespace, groupOf(bundle) ?? id), namespace, bundle, []),
-		inherit: async ({namespace, socketPath: shimPath, containers, patienceMs}) => {
+		assign: async ({namespace, id, bundle}) => become(shimSocketPath(given.address, namespace, groupOf(bundle) ?? id), namespace, bundle, {}),
+		inherit: async ({namespace, socketPath: shimPath, containers, sandboxes = [], patienceMs}) => {
 			await depot.await(shimPath, containers.map(({id}) => heldKey(id, '')), patienceMs);
 			const held = depot.take(shimPath);
 			try {
-				return await become(shimPath, namespace, containers[0]?.bundle ?? '/', containers.map(one => ({...one, held})));
+				const bundle = [...sandboxes, ...containers][0]?.bundle ?? '/';
+				return await become(shimPath, namespace, bundle, {heirs: containers.map(one => ({...one, held})), sandboxHeirs: sandboxes});
 			} finally {
 				held.forEach(one => one[Symbol.dispose]());
 			}

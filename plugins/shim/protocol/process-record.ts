@@ -4,13 +4,15 @@ import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 
 /** What a shim that takes over must know of a process of a container; kept in the bundle. Files of init are named `init.*`, of an exec `exec-<id>.*`. */
 export interface ProcessRecord {
-	/** 0 for an exec that was not started. */
+	/** 0 for an exec that was not started, and for an init that a checkpoint is still to be restored as. */
 	readonly pid: number;
 	/** With the pid it names the process for good; 0 where it was not known. */
 	readonly startTime: number;
 	readonly stdio: Stdio;
 	/** The client has closed standard input: nobody keeps it open from then on. */
 	readonly isStdinClosed: boolean;
+	/** Of an init that was not started: the image to restore it from. */
+	readonly checkpoint?: string;
 }
 
 /** Says of a bundle that its shim writes down what it makes and tells, as shims of older builds did not. Before anything is made. */

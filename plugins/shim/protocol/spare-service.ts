@@ -18,12 +18,13 @@ export interface SpareAssignment {
 	readonly bundle: string;
 }
 
-/** A shim that has died, and its containers, which go on in the spare. */
+/** A shim that has died, and its containers and sandboxes, which go on in the spare. */
 export interface SpareInheritance {
 	readonly namespace: string;
 	/** Where the dead shim answered, and its heir will. */
 	readonly socketPath: string;
 	readonly containers: readonly {readonly id: string; readonly bundle: string}[];
+	readonly sandboxes?: readonly {readonly id: string; readonly bundle: string}[];
 	/** How long to wait for what an earlier spare has yet to pass on of them. */
 	readonly patienceMs: number;
 }
