@@ -58,6 +58,22 @@ export function recordSemantics(fact: Fact): void {
 		await content.abort({ref: 'up-1'});
 	});
 
+	fact('a pattern sees what is absent as the empty text, and matches nothing when it is no expression', async (t, room) => {
+		using client = room.fresh();
+		const {images, containers} = client.services;
+		await images.create({image: {name: 'bare', target}});
+		await images.create({image: {name: 'labelled', target, labels: {kind: 'x'}}});
+		await containers.create({container: record('bare')});
+		await containers.create({container: record('labelled', {labels: {kind: 'x'}})});
+		for (const [filters, found] of [
+			[['labels.kind~=^$'], ['bare']], [['labels.kind~=|.*|'], ['bare', 'labelled']], [['labels.kind~=x'], ['labelled']], [['labels.missing~=^$'], ['bare', 'labelled']],
+			[['labels.kind~=/(/'], []], [['labels.missing~=/(/'], []], [['labels.kind~=/(?=x)/'], []], [['labels.kind~=/[/', 'labels.kind==x'], ['labelled']],
+		] as const) {
+			t.deepEqual((await images.list({filters: [...filters]})).images.map(({name}) => name), [...found], filters.join(' '));
+			t.deepEqual((await containers.list({filters: [...filters]})).containers.map(({id}) => id), [...found], filters.join(' '));
+		}
+	});
+
 	fact('a value may be quoted with ", and what is matched also with |...| or /.../', async (t, room) => {
 		using client = room.fresh();
 		await client.services.images.create({image: {name: 'here/a:1', target}});
