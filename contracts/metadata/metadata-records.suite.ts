@@ -171,5 +171,39 @@ export function recordsSuite(test: TestFn, subject: MetadataSubject): void {
 			await sandboxes.delete('s');
 			await t.throwsAsync(sandboxes.get('s'), {code: 'NOT_FOUND'});
 		});
+
+		story('a mask says what changes of a sandbox; without one all does but the runtime\'s name', async (t, metadata) => {
+			const {sandboxes} = metadata.scope({namespace: 'n'});
+			const any = (typeUrl: string) => ({typeUrl, value: Uint8Array.of(0, 255)});
+			const record = {id: 's', runtime: {name: 'r', options: any('o')}, spec: any('t'), labels: {a: '1'}, extensions: {x: any('x'), y: any('y')}, sandboxer: 'shim'};
+			const given = {id: 's', runtime: {name: 'q', options: any('p')}, spec: any('u'), labels: {a: '2'}, extensions: {x: any('z')}, sandboxer: 'other'};
+			await sandboxes.create(record);
+			const update = async (fields: readonly string[], change: object = {}) => {
+				const {createdAt: _, updatedAt: __, ...next} = await sandboxes.update({...given, ...change}, fields);
+				return next;
+			};
+			t.deepEqual(await update(['spec']), {...record, spec: any('u')});
+			t.deepEqual((await update(['extensions.x'])).extensions, {x: any('z'), y: any('y')});
+			t.deepEqual((await update(['extensions'])).extensions, {x: any('z')});
+			t.deepEqual(await update(['runtime']), {...record, spec: any('u'), extensions: {x: any('z')}, runtime: given.runtime});
+			t.deepEqual(await update(['spec', 'labels'], {spec: any('v')}), {...given, spec: any('v'), sandboxer: 'shim'});
+			t.deepEqual(await update([], {runtime: {name: 'q'}, spec: any('w'), labels: {}, extensions: {}}), {id: 's', runtime: {name: 'q'}, spec: any('w'), labels: {}, extensions: {}, sandboxer: 'shim'});
+			await t.throwsAsync(sandboxes.update({...given, runtime: {name: 'other'}}, []), {code: 'INVALID_ARGUMENT'});
+			await t.throwsAsync(sandboxes.update({...given, id: 'nobody'}, ['labels']), {code: 'NOT_FOUND'});
+		});
+
+		story('sandboxes are filtered by id, runtime, sandboxer and labels', async (t, metadata) => {
+			const {sandboxes} = metadata.scope({namespace: 'n'});
+			await sandboxes.create({id: 'one', runtime: {name: 'io.one'}, labels: {kind: 'x'}, extensions: {}, sandboxer: 'shim'});
+			await sandboxes.create({id: 'two', runtime: {name: 'io.two'}, labels: {}, extensions: {}, sandboxer: 'other'});
+			const ids = async (...filters: string[]): Promise<readonly string[]> => (await sandboxes.list(filters)).map(({id}) => id);
+			t.deepEqual(await ids(), ['one', 'two']);
+			t.deepEqual(await ids('id==one'), ['one']);
+			t.deepEqual(await ids('runtime.name==io.two'), ['two']);
+			t.deepEqual(await ids('sandboxer==shim'), ['one']);
+			t.deepEqual(await ids('labels.kind==x', 'id==two'), ['one', 'two']);
+			t.deepEqual(await ids('labels.kind,id==two'), []);
+			await t.throwsAsync(sandboxes.list(['id=one']), {code: 'INVALID_ARGUMENT'});
+		});
 	}
 }

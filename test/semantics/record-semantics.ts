@@ -161,6 +161,27 @@ export function recordSemantics(fact: Fact): void {
 		await services.content.abort({ref: longer});
 	});
 
+	fact('sandboxes are found by id, runtime, sandboxer and labels, and a mask says what changes of one', async (t, room) => {
+		using client = room.fresh();
+		const {sandboxStore} = client.services;
+		const one = {sandboxId: 'one', runtime: {name: 'io.one'}, sandboxer: 'shim', labels: {kind: 'x'}, spec: json(SPEC_TYPE, {}), extensions: {x: json('t/x', {})}};
+		await sandboxStore.create({sandbox: one});
+		await sandboxStore.create({sandbox: {sandboxId: 'two', runtime: {name: 'io.two'}, sandboxer: 'other'}});
+		for (const [filter, ids] of [
+			['id==one', ['one']], ['runtime.name==io.two', ['two']], ['sandboxer==shim', ['one']], ['labels.kind==x', ['one']], ['labels.kind~=^$', ['two']], ['id!=nobody', ['one', 'two']],
+		] as const) {
+			t.deepEqual((await sandboxStore.list({filters: [filter]})).list.map(({sandboxId}) => sandboxId), [...ids], filter);
+		}
+		const update = async (fields: readonly string[], sandbox: object) => (await sandboxStore.update({sandbox: {sandboxId: 'one', ...sandbox}, fields: [...fields]})).sandbox;
+		t.like(await update(['spec'], {spec: {typeUrl: 'odd', value: odd}, labels: {a: 'ignored'}}), {spec: {typeUrl: 'odd'}, labels: {kind: 'x'}, runtime: {name: 'io.one'}});
+		t.deepEqual(Object.keys((await update(['extensions.y'], {extensions: {y: json('t/y', {})}}))?.extensions ?? {}).toSorted(), ['x', 'y']);
+		t.like(await update(['runtime'], {runtime: {name: 'io.three'}}), {runtime: {name: 'io.three'}, labels: {kind: 'x'}});
+		t.like(await update([], {runtime: {name: 'io.three'}, labels: {b: '2'}}), {runtime: {name: 'io.three'}, labels: {b: '2'}});
+		await t.throwsAsync(update([], {runtime: {name: 'io.one'}}), {code: 'INVALID_ARGUMENT'});
+		await t.throwsAsync(update(['sandboxer'], {sandboxer: 'other'}), {code: 'INVALID_ARGUMENT'});
+		await t.throwsAsync(update(['nothing'], {}), {code: 'INVALID_ARGUMENT'});
+	}, {since: '2.1'});
+
 	fact('76 characters are the limit of sandbox ids', async (t, room) => {
 		using client = room.fresh();
 		const {sandboxStore} = client.services;
