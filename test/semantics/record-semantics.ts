@@ -168,11 +168,14 @@ export function recordSemantics(fact: Fact): void {
 		await sandboxStore.create({sandbox: one});
 		await sandboxStore.create({sandbox: {sandboxId: 'two', runtime: {name: 'io.two'}, sandboxer: 'other'}});
 		for (const [filter, ids] of [
-			['id==one', ['one']], ['runtime.name==io.two', ['two']], ['sandboxer==shim', ['one']], ['labels.kind==x', ['one']], ['labels.kind~=^$', ['two']], ['id!=nobody', ['one', 'two']],
+			['id==one', ['one']], ['labels.kind==x', ['one']], ['labels.kind~=^$', ['two']], ['id!=nobody', ['one', 'two']],
+			// containerd of 2.1 cannot be asked for these.
+			...room.daemon.kind === 'keelson' ? [['runtime.name==io.two', ['two']], ['sandboxer==shim', ['one']]] as const : [],
 		] as const) {
 			t.deepEqual((await sandboxStore.list({filters: [filter]})).list.map(({sandboxId}) => sandboxId), [...ids], filter);
 		}
-		const update = async (fields: readonly string[], sandbox: object) => (await sandboxStore.update({sandbox: {sandboxId: 'one', ...sandbox}, fields: [...fields]})).sandbox;
+		// containerd of 2.1 dies of one without a runtime.
+		const update = async (fields: readonly string[], sandbox: object) => (await sandboxStore.update({sandbox: {sandboxId: 'one', runtime: {name: 'io.one'}, spec: json(SPEC_TYPE, {}), ...sandbox}, fields: [...fields]})).sandbox;
 		t.like(await update(['spec'], {spec: {typeUrl: 'odd', value: odd}, labels: {a: 'ignored'}}), {spec: {typeUrl: 'odd'}, labels: {kind: 'x'}, runtime: {name: 'io.one'}});
 		t.deepEqual(Object.keys((await update(['extensions.y'], {extensions: {y: json('t/y', {})}}))?.extensions ?? {}).toSorted(), ['x', 'y']);
 		t.like(await update(['runtime'], {runtime: {name: 'io.three'}}), {runtime: {name: 'io.three'}, labels: {kind: 'x'}});
