@@ -23,6 +23,34 @@ export function recordsSuite(test: TestFn, subject: MetadataSubject): void {
 		t.deepEqual(await metadata.namespaces.list(), []);
 	});
 
+	story('a label of 4096 bytes, key and value together, is the longest that anything has', async (t, metadata) => {
+		const scope = metadata.scope({namespace: 'n'});
+		const {images, containers, leases, content} = scope;
+		const {snapshots} = snapshotterOf(metadata, scope);
+		const [longest, longer] = [{a: 'b'.repeat(4095)}, {ä: 'b'.repeat(4095)}];
+		const refused = async (call: Promise<unknown>, what: string): Promise<void> => {
+			await t.throwsAsync(call, {code: 'INVALID_ARGUMENT', message: /4097/}, what);
+		};
+		const image = {name: 'i', target: descriptorOf('x')};
+		await refused(images.create({...image, labels: longer}), 'an image');
+		await images.create({...image, labels: longest});
+		await refused(images.update({...image, labels: longer}, ['labels']), 'an image\'s update');
+		await refused(containers.create({...containerOf('c'), labels: longer}), 'a container');
+		await containers.create({...containerOf('c'), labels: longest});
+		await refused(containers.update({...containerOf('c'), labels: longer}, ['labels.ä']), 'a container\'s update');
+		await refused(leases.create({id: 'l', labels: longer}), 'a lease');
+		await leases.create({id: 'l', labels: longest});
+		await refused(snapshots.prepare('s', '', {labels: longer}), 'a snapshot');
+		await snapshots.prepare('s', '', {labels: longest});
+		await refused(snapshots.update('s', longer, []), 'a snapshot\'s update');
+		await refused(snapshots.commit('name', 's', {labels: longer}), 'a commit');
+		await using writer = await content.writer({ref: 'r'});
+		await writer.write(Buffer.from('abc'));
+		await refused(writer.commit({labels: longer}), 'a blob');
+		t.deepEqual([(await images.get('i')).labels, (await containers.get('c')).labels, (await snapshots.stat('s')).labels], [longest, longest, longest]);
+		t.deepEqual((await leases.list()).map(({labels}) => labels), [longest]);
+	});
+
 	story('labels of a namespace are replaced, or one by one, and an empty value removes', async (t, {namespaces}) => {
 		await namespaces.create({name: 'n', labels: {a: '1', b: '2'}});
 		t.deepEqual((await namespaces.update({name: 'n', labels: {a: '3', b: 'x', c: '4'}}, ['labels.a', 'labels.c'])).labels, {a: '3', b: '2', c: '4'});
