@@ -1,6 +1,6 @@
 import {Client, credentials, Metadata} from '@grpc/grpc-js';
 import type {Contestant} from './contestants.ts';
-import {percentile, timed} from './measure.ts';
+import {timed} from './measure.ts';
 
 /** A method as ts-proto tells it. */
 export interface Method {
@@ -82,10 +82,6 @@ export class ApiClient implements Disposable {
 			samples.push(await timed(async () => this.unary(call)));
 		}
 		return samples;
-	}
-
-	async latency(call: Call, count: number): Promise<number> {
-		return percentile(await this.latencies(call, count), 0.5);
 	}
 
 	/** Calls a second with sixteen callers. */

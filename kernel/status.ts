@@ -26,6 +26,8 @@ export interface KernelStatus {
 	plugins(): readonly PluginStatus[];
 	/** What a started plugin adds to its own exports, once it knows (a path, a port). Unknown ids are refused. */
 	export(id: string, exports: Readonly<Record<string, string>>): void;
+	/** What a plugin adds to its own capabilities, where the machine or the configuration decides; each once. Unknown ids are refused. */
+	enable(id: string, capabilities: readonly string[]): void;
 }
 
 /** The status as the kernel writes it. */
@@ -38,6 +40,10 @@ export class StatusBoard implements KernelStatus {
 
 	export(id: string, exports: Readonly<Record<string, string>>): void {
 		this.set(id, {exports: {...this.get(id).exports, ...exports}});
+	}
+
+	enable(id: string, capabilities: readonly string[]): void {
+		this.set(id, {capabilities: [...new Set([...this.get(id).capabilities, ...capabilities])]});
 	}
 
 	add({id, provides: {type}, requires, exports = {}, capabilities = []}: Plugin): void {

@@ -23,6 +23,34 @@ export function recordsSuite(test: TestFn, subject: MetadataSubject): void {
 		t.deepEqual(await metadata.namespaces.list(), []);
 	});
 
+	story('a label of 4096 bytes, key and value together, is the longest that anything has', async (t, metadata) => {
+		const scope = metadata.scope({namespace: 'n'});
+		const {images, containers, leases, content} = scope;
+		const {snapshots} = snapshotterOf(metadata, scope);
+		const [longest, longer] = [{a: 'b'.repeat(4095)}, {ä: 'b'.repeat(4095)}];
+		const refused = async (call: Promise<unknown>, what: string): Promise<void> => {
+			await t.throwsAsync(call, {code: 'INVALID_ARGUMENT', message: /4097/}, what);
+		};
+		const image = {name: 'i', target: descriptorOf('x')};
+		await refused(images.create({...image, labels: longer}), 'an image');
+		await images.create({...image, labels: longest});
+		await refused(images.update({...image, labels: longer}, ['labels']), 'an image\'s update');
+		await refused(containers.create({...containerOf('c'), labels: longer}), 'a container');
+		await containers.create({...containerOf('c'), labels: longest});
+		await refused(containers.update({...containerOf('c'), labels: longer}, ['labels.ä']), 'a container\'s update');
+		await refused(leases.create({id: 'l', labels: longer}), 'a lease');
+		await leases.create({id: 'l', labels: longest});
+		await refused(snapshots.prepare('s', '', {labels: longer}), 'a snapshot');
+		await snapshots.prepare('s', '', {labels: longest});
+		await refused(snapshots.update('s', longer, []), 'a snapshot\'s update');
+		await refused(snapshots.commit('name', 's', {labels: longer}), 'a commit');
+		await using writer = await content.writer({ref: 'r'});
+		await writer.write(Buffer.from('abc'));
+		await refused(writer.commit({labels: longer}), 'a blob');
+		t.deepEqual([(await images.get('i')).labels, (await containers.get('c')).labels, (await snapshots.stat('s')).labels], [longest, longest, longest]);
+		t.deepEqual((await leases.list()).map(({labels}) => labels), [longest]);
+	});
+
 	story('labels of a namespace are replaced, or one by one, and an empty value removes', async (t, {namespaces}) => {
 		await namespaces.create({name: 'n', labels: {a: '1', b: '2'}});
 		t.deepEqual((await namespaces.update({name: 'n', labels: {a: '3', b: 'x', c: '4'}}, ['labels.a', 'labels.c'])).labels, {a: '3', b: '2', c: '4'});
@@ -170,6 +198,40 @@ export function recordsSuite(test: TestFn, subject: MetadataSubject): void {
 			await t.throwsAsync(sandboxes.update(record, ['sandboxer']), {code: 'INVALID_ARGUMENT'});
 			await sandboxes.delete('s');
 			await t.throwsAsync(sandboxes.get('s'), {code: 'NOT_FOUND'});
+		});
+
+		story('a mask says what changes of a sandbox; without one all does but the runtime\'s name', async (t, metadata) => {
+			const {sandboxes} = metadata.scope({namespace: 'n'});
+			const any = (typeUrl: string) => ({typeUrl, value: Uint8Array.of(0, 255)});
+			const record = {id: 's', runtime: {name: 'r', options: any('o')}, spec: any('t'), labels: {a: '1'}, extensions: {x: any('x'), y: any('y')}, sandboxer: 'shim'};
+			const given = {id: 's', runtime: {name: 'q', options: any('p')}, spec: any('u'), labels: {a: '2'}, extensions: {x: any('z')}, sandboxer: 'other'};
+			await sandboxes.create(record);
+			const update = async (fields: readonly string[], change: object = {}) => {
+				const {createdAt: _, updatedAt: __, ...next} = await sandboxes.update({...given, ...change}, fields);
+				return next;
+			};
+			t.deepEqual(await update(['spec']), {...record, spec: any('u')});
+			t.deepEqual((await update(['extensions.x'])).extensions, {x: any('z'), y: any('y')});
+			t.deepEqual((await update(['extensions'])).extensions, {x: any('z')});
+			t.deepEqual(await update(['runtime']), {...record, spec: any('u'), extensions: {x: any('z')}, runtime: given.runtime});
+			t.deepEqual(await update(['spec', 'labels'], {spec: any('v')}), {...given, spec: any('v'), sandboxer: 'shim'});
+			t.deepEqual(await update([], {runtime: {name: 'q'}, spec: any('w'), labels: {}, extensions: {}}), {id: 's', runtime: {name: 'q'}, spec: any('w'), labels: {}, extensions: {}, sandboxer: 'shim'});
+			await t.throwsAsync(sandboxes.update({...given, runtime: {name: 'other'}}, []), {code: 'INVALID_ARGUMENT'});
+			await t.throwsAsync(sandboxes.update({...given, id: 'nobody'}, ['labels']), {code: 'NOT_FOUND'});
+		});
+
+		story('sandboxes are filtered by id, runtime, sandboxer and labels', async (t, metadata) => {
+			const {sandboxes} = metadata.scope({namespace: 'n'});
+			await sandboxes.create({id: 'one', runtime: {name: 'io.one'}, labels: {kind: 'x'}, extensions: {}, sandboxer: 'shim'});
+			await sandboxes.create({id: 'two', runtime: {name: 'io.two'}, labels: {}, extensions: {}, sandboxer: 'other'});
+			const ids = async (...filters: string[]): Promise<readonly string[]> => (await sandboxes.list(filters)).map(({id}) => id);
+			t.deepEqual(await ids(), ['one', 'two']);
+			t.deepEqual(await ids('id==one'), ['one']);
+			t.deepEqual(await ids('runtime.name==io.two'), ['two']);
+			t.deepEqual(await ids('sandboxer==shim'), ['one']);
+			t.deepEqual(await ids('labels.kind==x', 'id==two'), ['one', 'two']);
+			t.deepEqual(await ids('labels.kind,id==two'), []);
+			await t.throwsAsync(sandboxes.list(['id=one']), {code: 'INVALID_ARGUMENT'});
 		});
 	}
 }

@@ -22,6 +22,8 @@ export interface SandboxSubject {
 		readonly states: boolean;
 		/** Waits end when the sandbox does; otherwise they may at once. */
 		readonly waits: boolean;
+		/** Metrics say what is used. */
+		readonly metrics: boolean;
 		/** A start is refused where there was one. */
 		readonly singleStart: boolean;
 	};
@@ -40,7 +42,10 @@ export function sandboxSuite(test: TestFn, {name, supports, open}: SandboxSubjec
 		});
 	};
 	const isGone = async (t: ExecutionContext, stage: SandboxStage, sandboxes: Sandboxes, id: string): Promise<void> => {
-		const calls = [sandboxes.start(id), sandboxes.platform(id), sandboxes.stop(id, 0), sandboxes.wait(id), sandboxes.status(id, false), sandboxes.shutdown(id)];
+		const calls: readonly Promise<unknown>[] = [
+			sandboxes.start(id), sandboxes.platform(id), sandboxes.stop(id, 0), sandboxes.wait(id), sandboxes.status(id, false), sandboxes.shutdown(id), sandboxes.metrics(id),
+			sandboxes.update(id, {runtime: stage.runtime, labels: {}, extensions: {}}, []),
+		];
 		for (const call of calls) {
 			await t.throwsAsync(call, {code: 'NOT_FOUND'});
 		}
@@ -107,6 +112,30 @@ export function sandboxSuite(test: TestFn, {name, supports, open}: SandboxSubjec
 		await sandboxes.stop('s', 0);
 		await sandboxes.shutdown('s');
 		await isGone(t, stage, sandboxes, 's');
+	});
+
+	story('an update is heard, of one that was killed too, and changes nothing else of it', async (t, stage, sandboxes) => {
+		const {runtime} = stage;
+		await sandboxes.create({...rest, id: 's', runtime});
+		const {address} = await sandboxes.start('s');
+		await sandboxes.update('s', {runtime, labels: {a: 'b'}, extensions: {}, spec}, ['labels']);
+		t.is((await sandboxes.status('s', false)).address, address);
+		await stage.kill('s');
+		await sandboxes.update('s', {runtime, labels: {}, extensions: {}}, []);
+		await sandboxes.shutdown('s');
+	});
+
+	story('its metrics have a time, or cannot be asked for', async (t, {runtime}, sandboxes) => {
+		await sandboxes.create({...rest, id: 's', runtime});
+		await sandboxes.start('s');
+		if (supports.metrics) {
+			const {timestamp, data} = await sandboxes.metrics('s');
+			t.true(Math.abs(timestamp.getTime() - Date.now()) < 60_000);
+			t.true((data?.typeUrl ?? '') !== '');
+		} else {
+			await t.throwsAsync(sandboxes.metrics('s'), {code: 'UNIMPLEMENTED'});
+		}
+		await sandboxes.shutdown('s');
 	});
 
 	if (supports.states) {

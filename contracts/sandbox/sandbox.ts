@@ -27,6 +27,14 @@ export interface CreateSandbox {
 	readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** A sandbox's record as it is to be. */
+export interface UpdateSandbox {
+	readonly runtime: CreateSandbox['runtime'];
+	readonly spec?: Any;
+	readonly labels: Readonly<Record<string, string>>;
+	readonly extensions: Readonly<Record<string, Any>>;
+}
+
 /** Where containers of a sandbox are made: a task service. */
 export interface SandboxAddress {
 	readonly address: string;
@@ -69,6 +77,9 @@ export interface Sandboxes {
 	status(id: string, isVerbose: boolean, signal?: AbortSignal): Promise<SandboxStatus>;
 	/** Takes away all that there is of it. */
 	shutdown(id: string, signal?: AbortSignal): Promise<void>;
+	/** Asks whoever runs it to follow a change of its record; `fields` names what has changed, all of it when empty. One that cannot follow says nothing. */
+	update(id: string, sandbox: UpdateSandbox, fields: readonly string[], signal?: AbortSignal): Promise<void>;
+	/** What it uses; without `data` where its runtime does not say. Rejects with UNIMPLEMENTED where it cannot be asked. */
 	metrics(id: string, signal?: AbortSignal): Promise<{readonly timestamp: Date; readonly data?: Any}>;
 }
 

@@ -17,7 +17,7 @@ export type FieldOf = (path: readonly string[]) => string | undefined;
 const FILTERS_MAX = 1000;
 const FILTER_CHARACTERS_MAX = 64 * 1024;
 
-/** Decides whether any filter holds; none, or an empty one, holds always. Throws INVALID_ARGUMENT, with the position, for what does not parse. */
+/** Decides whether any filter holds; none, or an empty one, holds always. A pattern that is no regular expression matches nothing. Throws INVALID_ARGUMENT, with the position, for a filter that does not parse. */
 export function compileFilters(filters: readonly string[]): (field: FieldOf) => boolean {
 	if (filters.length > FILTERS_MAX) {
 		throw new KeelsonError('INVALID_ARGUMENT', `${filters.length} filters, at most ${FILTERS_MAX} are allowed`);
@@ -52,10 +52,8 @@ function compileSelector(selector: Selector): (field: FieldOf) => boolean {
 		}
 		case '~=': {
 			const matches = compilePattern(selector.value, selector.position);
-			return field => {
-				const value = field(path);
-				return value !== undefined && matches(value);
-			};
+			// What is absent reads as the empty text here too.
+			return field => matches(field(path) ?? '');
 		}
 	}
 }

@@ -1,26 +1,42 @@
 import {KeelsonError} from '../../kernel/errors.ts';
 import {PatternError, PatternParser} from './pattern-parser.ts';
 import {programOf, type Step} from './pattern-program.ts';
+import type {PatternTree} from './pattern-tree.ts';
 
 const PATTERN_CHARACTERS_MAX = 1000;
 
 /**
  * Whether a regular expression, in the syntax of Go's, matches anywhere in a value. All ways through it are followed at once, so the time is at most the
- * pattern's states times the value's length, whatever the pattern: JavaScript's own expressions could be made to run for hours. Throws
- * INVALID_ARGUMENT for what is no such expression, and for lookaround and backreferences, which are none.
+ * pattern's states times the value's length, whatever the pattern: JavaScript's own expressions could be made to run for hours. What is no such
+ * expression (lookaround and backreferences are none) matches nothing, as for containerd's clients. Throws INVALID_ARGUMENT for one that is too large.
  */
 export function compilePattern(pattern: string, position: number): (value: string) => boolean {
 	if (pattern.length > PATTERN_CHARACTERS_MAX) {
 		throw new KeelsonError('INVALID_ARGUMENT', `filter: the pattern at ${position} has ${pattern.length} characters, at most ${PATTERN_CHARACTERS_MAX} are allowed`);
 	}
+	const tree = parsed(pattern);
+	if (tree === undefined) {
+		return () => false;
+	}
 	try {
-		const program = programOf(new PatternParser(pattern).parse());
+		const program = programOf(tree);
 		return value => matches(program, value);
 	} catch (error) {
 		if (!(error instanceof PatternError)) {
 			throw error;
 		}
-		throw new KeelsonError('INVALID_ARGUMENT', `filter: the pattern ${JSON.stringify(pattern)} at ${position} is no regular expression: ${error.message}`, {cause: error});
+		throw new KeelsonError('INVALID_ARGUMENT', `filter: the pattern ${JSON.stringify(pattern)} at ${position} is too large: ${error.message}`, {cause: error});
+	}
+}
+
+function parsed(pattern: string): PatternTree | undefined {
+	try {
+		return new PatternParser(pattern).parse();
+	} catch (error) {
+		if (!(error instanceof PatternError)) {
+			throw error;
+		}
+		return undefined;
 	}
 }
 

@@ -5,6 +5,7 @@ import {z} from 'zod';
 import {GrpcService} from '../../contracts/grpc/grpc.ts';
 import {TaskManager} from '../../contracts/task/task.ts';
 import {definePlugin, maybe} from '../../kernel/index.ts';
+import {deprecationsIn} from './deprecations.ts';
 import {daemonUuid, pidNamespace} from './identity.ts';
 import {introspectionService} from './service.ts';
 
@@ -14,8 +15,12 @@ export const plugin = definePlugin({
 	requires: {tasks: maybe(TaskManager)},
 	config: z.strictObject({}),
 
-	async init({status, services, root}) {
+	async init({status, services, root, daemon, log}) {
 		const identity = {uuid: await daemonUuid(join(root, 'uuid')), pid: process.pid, pidNamespace: await pidNamespace()};
-		return introspectionService({status, identity, tasks: services.tasks});
+		const deprecations = deprecationsIn(daemon.config);
+		for (const {id, message} of deprecations) {
+			log.warn(message, {id});
+		}
+		return introspectionService({status, identity, deprecations, tasks: services.tasks});
 	},
 });

@@ -1,3 +1,4 @@
+import {timestampOf} from '../../api/convert/timestamp.ts';
 import {RuntimeRequest} from '../../api/gen/types/introspection.ts';
 import {IntrospectionDefinition} from '../../api/gen/services/introspection/v1/introspection.ts';
 import {grpcService, type GrpcService} from '../../contracts/grpc/grpc.ts';
@@ -5,6 +6,7 @@ import type {TaskManager} from '../../contracts/task/task.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import type {KernelStatus} from '../../kernel/status.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
+import type {Deprecation} from './deprecations.ts';
 import type {Identity} from './identity.ts';
 import {fieldOf, pluginMessage} from './plugin-message.ts';
 
@@ -13,18 +15,21 @@ const RUNTIME = 'io.containerd.runtime.v2';
 export interface IntrospectionParts {
 	readonly status: Pick<KernelStatus, 'plugins'>;
 	readonly identity: Identity;
+	readonly deprecations: readonly Deprecation[];
 	/** Answers what a runtime says of itself, where there are tasks. */
 	readonly tasks: Pick<TaskManager, 'runtimeInfo'> | undefined;
 }
 
-export function introspectionService({status, identity, tasks}: IntrospectionParts): GrpcService {
+export function introspectionService({status, identity, deprecations, tasks}: IntrospectionParts): GrpcService {
+	// The configuration is read once.
+	const lastOccurrence = timestampOf(new Date());
 	return grpcService(IntrospectionDefinition, {
 		async plugins({filters}) {
 			const matches = compileFilters(filters);
 			return {plugins: status.plugins().map(pluginMessage).filter(each => matches(path => fieldOf(each, path)))};
 		},
 		async server() {
-			return {uuid: identity.uuid, pid: BigInt(identity.pid), pidns: identity.pidNamespace, deprecations: []};
+			return {uuid: identity.uuid, pid: BigInt(identity.pid), pidns: identity.pidNamespace, deprecations: deprecations.map(each => ({...each, lastOccurrence}))};
 		},
 		async pluginInfo({type, id, options}, {signal}) {
 			const found = status.plugins().find(each => each.type === type && each.name === id);

@@ -65,6 +65,11 @@ export function controllerService({controllers, sandboxer: byDefault, recordsFor
 			await sandboxesFor(sandboxer, context).shutdown(sandboxId, context.signal);
 			return {};
 		},
+		async update({sandboxId, sandboxer, sandbox, fields}, context) {
+			const {runtime, spec, labels, extensions} = recordOf(sandbox);
+			await sandboxesFor(sandboxer, context).update(sandboxId, {runtime, labels, extensions, ...(spec === undefined ? {} : {spec})}, fields, context.signal);
+			return {};
+		},
 		async metrics({sandboxId, sandboxer}, context) {
 			const {timestamp, data} = await sandboxesFor(sandboxer, context).metrics(sandboxId, context.signal);
 			return {metrics: {timestamp: timestampOf(timestamp), id: sandboxId, data}};

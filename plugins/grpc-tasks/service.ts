@@ -6,6 +6,7 @@ import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import type {Any} from '../../contracts/oci/any.ts';
 import type {Tasks} from '../../contracts/task/task.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {taskFilter} from './list-filter.ts';
 import {processMessage} from './process-message.ts';
 
 export interface TasksParts {
@@ -36,7 +37,7 @@ export function tasksService({tasksFor, checkpoint}: TasksParts): GrpcService {
 			return {id: request.execId, pid, exitStatus, exitedAt: timestampOf(exitedAt)};
 		},
 		get: async (request, context) => ({process: processMessage(await tasksFor(context).get(request, context.signal))}),
-		list: async (_, context) => ({tasks: (await tasksFor(context).list(context.signal)).map(processMessage)}),
+		list: async ({filter}, context) => ({tasks: (await tasksFor(context).list(context.signal)).filter(taskFilter(filter)).map(processMessage)}),
 		async kill({containerId, execId, signal, all}, context) {
 			await tasksFor(context).kill({containerId, execId}, signal, all, context.signal);
 			return {};

@@ -108,6 +108,9 @@ function notFound(id: string): KeelsonError {
 
 function updatedSandbox(before: SandboxInfo, given: SandboxRecord, fields: readonly string[]): SandboxRecord {
 	let next: SandboxRecord = before;
+	if (fields.length === 0 && given.runtime.name !== before.runtime.name) {
+		throw new KeelsonError('INVALID_ARGUMENT', `the runtime of sandbox ${JSON.stringify(before.id)} is ${JSON.stringify(before.runtime.name)} and cannot become ${JSON.stringify(given.runtime.name)} unless it is named`);
+	}
 	for (const field of fields.length === 0 ? CHANGEABLE : fields) {
 		const labels = updatedMap('labels', next.labels, given.labels, field);
 		const extensions = updatedMap('extensions', next.extensions, given.extensions, field);

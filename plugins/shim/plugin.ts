@@ -46,6 +46,7 @@ const tasks = definePlugin({
 		mounts: maybe(MountManager),
 	},
 	config,
+	exports: {'log-uri-schemes': 'fifo,binary,binary-v2,file'},
 	async init({config: {containers_per_shim: containersPerShim, spare_shim_seconds: spareSeconds, warm_spare: hasWarmSpare, shim, runtimes, oci_runtimes: ociRuntimes, runtime_root: runtimeRoot, stdio, stdio_buffer_bytes: stdioBufferBytes, differ}, services, root, state, daemon, booted, lifetime, log}) {
 		const own = shim === '' ? await launcherIn(root) : shim;
 		return lifetime.use(await ShimTaskManager.open({

@@ -15,6 +15,13 @@ export interface MountedSnapshot {
 	readonly isApart?: boolean;
 }
 
+export interface MountRules {
+	/** Further options of overlays, after lowerdir; not of binds. */
+	readonly overlayOptions: readonly string[];
+	/** Mapping labels become options, which only some kernels can follow. */
+	readonly mapsOwners: boolean;
+}
+
 /**
  * The mounts of a snapshot. Pure.
  *
@@ -23,11 +30,9 @@ export interface MountedSnapshot {
  *     view, one parent         bind of the parent's directory, read-only
  *     active                   overlay: workdir, upperdir, lowerdir=3:2:1 (the newest layer is leftmost)
  *     view, several parents    overlay: lowerdir alone
- *
- * @param overlayOptions stand after lowerdir and are not for binds
  */
-export function mountsOf({kind, upper, work, lower, labels, isApart = false}: MountedSnapshot, overlayOptions: readonly string[]): readonly Mount[] {
-	const mapping = mappingOptions(labels);
+export function mountsOf({kind, upper, work, lower, labels, isApart = false}: MountedSnapshot, {overlayOptions, mapsOwners}: MountRules): readonly Mount[] {
+	const mapping = mapsOwners ? mappingOptions(labels) : [];
 	if (isApart) {
 		return [{type: 'overlay', source: 'overlay', target: '', options: [...mapping, `workdir=${work}`, `upperdir=${upper}`, ...overlayOptions]}];
 	}

@@ -1,8 +1,12 @@
 import {constants} from 'node:fs';
-import {access, mkdir, mkdtemp, open, readFile, rm, writeFile} from 'node:fs/promises';
+import {access, mkdir, mkdtemp, open, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {readEntryTypes} from '../../lib/sys/entry-types.ts';
+import {mountMapped, openUserNamespace} from '../../lib/sys/id-map.ts';
 import {performMount, UMOUNT, unmountAll} from '../../lib/sys/mount.ts';
+
+/** Somebody who is not root, and whom nothing here belongs to. */
+const trialId = 666;
 
 /** Why this machine cannot stack directories of the file system at `root`; undefined when it can. */
 export async function findObstacle(root: string): Promise<string | undefined> {
@@ -18,6 +22,31 @@ export async function findObstacle(root: string): Promise<string | undefined> {
 		}
 		return undefined;
 	} finally {
+		await rm(trial, {recursive: true, force: true});
+	}
+}
+
+/**
+ * Whether overlays of the file system at `root` can show files with other owners than they have: the kernel maps mounts (5.12), this file system, and
+ * layers of overlays (5.19). Asked by doing it; whatever fails means no.
+ */
+export async function canMapOwners(root: string): Promise<boolean> {
+	const trial = await mkdtemp(path.join(root, 'trial-'));
+	const at = (name: string): string => path.join(trial, name);
+	const [lower, merged] = [at('lower'), at('merged')];
+	try {
+		await Promise.all(['lower', 'upper', 'work', 'merged'].map(name => mkdir(at(name))));
+		await writeFile(path.join(lower, 'file'), '');
+		using userNamespace = await openUserNamespace({uids: `0:${trialId}:1`, gids: `0:${trialId}:1`});
+		mountMapped(lower, lower, userNamespace.fd);
+		await performMount({type: 'overlay', source: 'overlay', options: ['ro', `lowerdir=${lower}`, `upperdir=${at('upper')}`, `workdir=${at('work')}`]}, merged);
+		const {uid, gid} = await stat(path.join(merged, 'file'));
+		return uid === trialId && gid === trialId;
+	} catch {
+		return false;
+	} finally {
+		await unmountAll(merged, UMOUNT.DETACH);
+		await unmountAll(lower, UMOUNT.DETACH);
 		await rm(trial, {recursive: true, force: true});
 	}
 }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import {z} from 'zod';
 import {Snapshotter} from '../../contracts/snapshot/snapshot.ts';
 import {definePlugin, once} from '../../kernel/index.ts';
-import {findObstacle, neededMountOptions} from './overlay-support.ts';
+import {canMapOwners, findObstacle, neededMountOptions} from './overlay-support.ts';
 import {SnapshotDirectories} from './snapshot-directories.ts';
 import {SnapshotRecords} from './snapshot-records.ts';
 import {OverlaySnapshotter} from './snapshotter.ts';
@@ -23,7 +23,6 @@ export const plugin = definePlugin({
 	provides: Snapshotter,
 	requires: {},
 	config,
-	capabilities: ['remap-ids', 'rebase'],
 	async init({config, root, container, lifetime, signal, log, status, skip}) {
 		const place = config.root_path === '' ? root : config.root_path;
 		status.export('io.containerd.snapshotter.v1.overlayfs', {root: place});
@@ -32,10 +31,14 @@ export const plugin = definePlugin({
 		if (obstacle !== undefined) {
 			return skip(obstacle);
 		}
+		const mapsOwners = await canMapOwners(place);
+		// In containerd's order. Clients map owners file by file only where it is allowed to be slow.
+		status.enable('io.containerd.snapshotter.v1.overlayfs', [...mapsOwners ? ['remap-ids'] : [], ...config.slow_chown ? [] : ['only-remap-ids'], 'rebase']);
 		const directories = lifetime.use(await SnapshotDirectories.open(place, log));
 		const records = lifetime.use(new SnapshotRecords(path.join(place, 'snapshots.db')));
 		const options = {
 			mountOptions: await neededMountOptions(config.mount_options),
+			mapsOwners,
 			hasUpperdirLabel: config.upperdir_label,
 			isRemoveSynchronous: config.sync_remove,
 			lastId: Math.max(records.highestId(), await directories.highestId()),

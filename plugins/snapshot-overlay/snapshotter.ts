@@ -12,6 +12,8 @@ import type {SnapshotRecord, SnapshotRecords} from './snapshot-records.ts';
 export interface OverlaySnapshotterOptions {
 	/** After lowerdir in each overlay mount. */
 	readonly mountOptions: readonly string[];
+	/** Mounts say whose files are whose, as the mapping labels do; without, only the upper directory has its owner. */
+	readonly mapsOwners: boolean;
 	/** Shows the upper directory as the label `containerd.io/snapshot/overlay.upperdir`. */
 	readonly hasUpperdirLabel: boolean;
 	/** remove() waits until the directory is gone. */
@@ -161,7 +163,7 @@ export class OverlaySnapshotter implements Snapshotter {
 			lower: this.#records.parentIds(id).map(parentId => this.#directories.upper(parentId)),
 			labels: info.labels,
 			isApart,
-		}, this.#options.mountOptions);
+		}, {overlayOptions: this.#options.mountOptions, mapsOwners: this.#options.mapsOwners});
 	}
 
 	#show({id, info}: SnapshotRecord): SnapshotInfo {

@@ -1,7 +1,11 @@
 import {access, readdir, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type TestFn} from 'ava';
+import {Metrics as MetricsV1} from '../../api/gen/cgroups/cgroup1/metrics.ts';
+import {Metrics as MetricsV2} from '../../api/gen/cgroups/cgroup2/metrics.ts';
+import {EventsDefinition} from '../../api/gen/services/events/v1/events.ts';
 import {ControllerDefinition, StoreDefinition} from '../../api/gen/services/sandbox/v1/sandbox.ts';
+import type {Metric} from '../../api/gen/types/metrics.ts';
 import {Connection} from '../../plugins/proxy-grpc/connection.ts';
 import {containerd} from '../helpers/containerd-program.ts';
 import {Daemon} from '../helpers/daemon.ts';
@@ -26,6 +30,14 @@ async function shimOf(namespace: string, id: string): Promise<number> {
 	throw new Error(`no shim of ${id} in ${namespace}`);
 }
 
+const isSecond = !(await readFile('/proc/self/cgroup', 'utf8')).split('\n').some(line => /^\d+:\w/v.test(line) && !line.includes(':name='));
+const metricsType = `io.containerd.cgroups.v${isSecond ? 2 : 1}.Metrics`;
+
+/** How many processes are counted. */
+function countOf(metrics: Metric | undefined): bigint {
+	return (isSecond ? MetricsV2 : MetricsV1).decode(metrics?.data?.value ?? new Uint8Array(0)).pids?.current ?? 0n;
+}
+
 const targets = [
 	{program: keelson(), runtime: 'io.containerd.runc.v2', isOurs: true},
 	{program: keelson(), runtime: theirs('1.7'), isOurs: false},
@@ -44,7 +56,7 @@ for (const {program, runtime, isOurs} of targets) {
 		const [store, controller] = [StoreDefinition, ControllerDefinition];
 		const named = {sandboxId: 'sb', sandboxer: 'shim'};
 		await using events = ctr.background('events');
-		const told = (topic: string) => events.stdout.includes(` /sandboxes/${topic} `);
+		const told = (topic: string, {stdout} = events) => stdout.includes(` /sandboxes/${topic} `);
 
 		// Their shim wants one; ours does without.
 		const spec = isOurs ? undefined : {typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec', value: Buffer.from('{}')};
@@ -70,6 +82,21 @@ for (const {program, runtime, isOurs} of targets) {
 		}
 
 		await ctr.ok('run', '-d', '--sandbox', 'sb', '--runtime', runtime, images.busybox, 'inside', 'sleep', '60');
+		await client.unary(controller.fullName, controller.methods.update, {...named, sandbox, fields: ['labels']});
+		// containerd of 2.1 asks nobody whether it is there.
+		const updated = client.unary(controller.fullName, controller.methods.update, {...named, sandboxId: 'nobody', sandbox, fields: []});
+		await (program.kind === 'keelson' ? t.throwsAsync(updated, {code: 'NOT_FOUND'}) : updated);
+		await t.throwsAsync(client.unary(controller.fullName, controller.methods.update, {...named, fields: []}));
+		const metrics = async () => (await client.unary(controller.fullName, controller.methods.metrics, named)).metrics;
+		if (isOurs) {
+			// containerd 2.1 has the container elsewhere.
+			t.like(await metrics(), {id: 'sb'});
+			t.is((await metrics())?.data?.typeUrl, metricsType);
+			t.is(countOf(await metrics()) > 0n, program.kind === 'keelson');
+		} else {
+			await t.throwsAsync(metrics(), {code: 'UNIMPLEMENTED'});
+		}
+
 		const [row] = await ctr.rows('tasks', 'ls');
 		const shim = await shimOf(ctr.namespace, 'sb');
 		// containerd 2.1 gives the container a shim of its own all the same.
@@ -80,6 +107,12 @@ for (const {program, runtime, isOurs} of targets) {
 		await ctr.ok('containers', 'rm', 'inside');
 		t.true((await readFile(`/proc/${shim}/stat`, 'utf8')).length > 0, 'the sandbox outlives its containers');
 
+		// Who listened was cut off by the restart.
+		await using later = ctr.background('events');
+		await until('the listener to hear', async () => {
+			await client.unary(EventsDefinition.fullName, EventsDefinition.methods.publish, {topic: '/listen/probe', event: {typeUrl: 'containerd.events.SandboxStart', value: new Uint8Array(0)}});
+			return later.stdout.includes(' /listen/probe ');
+		});
 		const waiting = client.unary(controller.fullName, controller.methods.wait, named);
 		await client.unary(controller.fullName, controller.methods.stop, {...named, timeoutSecs: 1});
 		// Their shim ends with the sandbox, and takes the answer along.
@@ -90,9 +123,11 @@ for (const {program, runtime, isOurs} of targets) {
 			await t.throwsAsync(client.unary(controller.fullName, controller.methods.stop, {...named, timeoutSecs: 1}), missing);
 		}
 
+		await until('the end to be told', () => told('exit', later));
+		t.regex(later.stdout, /\/sandboxes\/exit \{.*"sandbox_id":"sb"/v);
 		await client.unary(store.fullName, store.methods.delete, {sandboxId: 'sb'});
 		t.deepEqual((await client.unary(store.fullName, store.methods.list, {})).list, []);
-		t.true(['create', 'start'].every(told), events.stdout);
+		t.true(['create', 'start'].every(topic => told(topic)), events.stdout);
 		await ctr.ok('images', 'rm', '--sync', images.busybox);
 	});
 }

@@ -8,6 +8,7 @@ import {RuntimeRequest} from '../../api/gen/types/introspection.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import type {PluginStatus} from '../../kernel/status.ts';
 import {healthService} from '../../plugins/grpc-healthcheck/service.ts';
+import {deprecationsIn} from '../../plugins/grpc-introspection/deprecations.ts';
 import {daemonUuid, pidNamespace} from '../../plugins/grpc-introspection/identity.ts';
 import {introspectionService} from '../../plugins/grpc-introspection/service.ts';
 import {GrpcRoom} from '../helpers/grpc-room.ts';
@@ -30,6 +31,7 @@ async function open(): Promise<GrpcRoom> {
 	return GrpcRoom.open([healthService(), introspectionService({
 		status: {plugins: () => plugins},
 		identity: {uuid: 'u', pid: 77, pidNamespace: await pidNamespace()},
+		deprecations: deprecationsIn({plugins: {'io.containerd.grpc.v1.cri': {registry: {mirrors: {'docker.io': {endpoint: ['https://mirror.example']}}, configs: {}}}}}),
 		tasks: {runtimeInfo: async ({runtimePath, options}) => ({typeUrl: 'info', value: Buffer.from(`${runtimePath} ${options?.typeUrl ?? 'none'}`)})},
 	})], {headers: {}});
 }
@@ -59,6 +61,19 @@ test('the server tells its id, process and namespace', async t => {
 	t.is(uuid, 'u');
 	t.is(pid, 77n);
 	t.is(pidns, await pidNamespace());
+});
+
+test('the server tells which keys of its configuration are of the past, and since when it knows', async t => {
+	await using room = await open();
+	const {deprecations} = await room.client.unary(SERVICE, methods.server, {});
+	t.deepEqual(deprecations.map(({id}) => id), ['io.containerd.deprecation/cri-registry-mirrors']);
+	t.regex(deprecations[0]?.message ?? '', /`mirrors`.*"io\.containerd\.grpc\.v1\.cri".*config_path/);
+	t.true(Math.abs(Number(deprecations[0]?.lastOccurrence?.seconds) - Date.now() / 1000) < 60);
+	for (const registry of [undefined, null, 7, {}, {config_path: '/etc/certs.d'}, {mirrors: {}, auths: {}, configs: {}}]) {
+		t.deepEqual(deprecationsIn({version: 2, plugins: {'io.containerd.grpc.v1.cri': {registry}}}), []);
+	}
+	const whole = {mirrors: {a: {}}, auths: {a: {}}, configs: {a: {}}};
+	t.is(deprecationsIn({plugins: {'io.containerd.cri.v1.images': {registry: whole}, 'io.containerd.grpc.v1.cri': {registry: whole}}}).length, 3);
 });
 
 test('a runtime is asked for what it says of itself', async t => {

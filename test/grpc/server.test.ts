@@ -13,7 +13,9 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {TtrpcClient} from '../../lib/ttrpc/client.ts';
 import {versionService} from '../../plugins/grpc-version/service.ts';
 import {Connection} from '../../plugins/proxy-grpc/connection.ts';
+import {Daemon} from '../helpers/daemon.ts';
 import {GrpcRoom} from '../helpers/grpc-room.ts';
+import {keelson} from '../helpers/keelson-program.ts';
 import {until} from '../helpers/until.ts';
 
 const {version} = VersionDefinition.methods;
@@ -33,6 +35,22 @@ test('of a namespace that comes twice the first counts, over ttrpc as well', asy
 	await using client = new TtrpcClient(connect(room.ttrpcAddress));
 	const call = {service: NAMESPACES, method: 'Delete', payload: Buffer.alloc(0), timeoutMs: 5000};
 	await t.throwsAsync(client.unary({...call, metadata: {'containerd-namespace-ttrpc': ['inner', 'outer']}}), {code: 'NOT_FOUND', message: /inner/});
+});
+
+test('sockets belong to whom the configuration names', async t => {
+	t.timeout(60_000);
+	for (const [text, ttrpc] of [
+		// The other socket follows the first in formats before the fourth.
+		['version = 2\n[grpc]\nuid = 1234\ngid = 4321\n', {uid: 1234, gid: 4321}],
+		['version = 4\n[plugins."io.containerd.server.v1.grpc"]\nuid = 1234\ngid = 4321\n', {uid: 0, gid: 0}],
+		['version = 4\n[plugins."io.containerd.server.v1.grpc"]\nuid = 1234\ngid = 4321\n[plugins."io.containerd.server.v1.ttrpc"]\nuid = 77\ngid = 88\n', {uid: 77, gid: 88}],
+	] as const) {
+		await using daemon = await Daemon.start(keelson({config: text}));
+		const {address} = daemon.places;
+		const {uid, gid, mode} = await stat(address);
+		t.deepEqual({uid, gid, mode: mode & 0o777}, {uid: 1234, gid: 4321, mode: 0o600}, text);
+		t.like(await stat(`${address}.ttrpc`), ttrpc, text);
+	}
 });
 
 test('a service and a method that nobody provides are UNIMPLEMENTED', async t => {

@@ -156,6 +156,12 @@ test('a task is created, started, shown, killed, waited for and deleted', async 
 	t.deepEqual(tasks.calls.at(-1), {kill: {signalNumber: 9, all: true}});
 	t.deepEqual(await wait, {exitStatus: 137, exitedAt: stamp});
 	t.like((await client.unary(SERVICE, methods.list, {})).tasks[0], {status: Status.STOPPED, exitStatus: 137, exitedAt: stamp});
+	const filtered = async (filter: string) => (await client.unary(SERVICE, methods.list, {filter})).tasks.length;
+	for (const [filter, count] of [
+		['status==stopped', 1], ['status==STOPPED,pid==41', 1], ['status!=STOPPED', 0], ['pid==42', 0], ['id~=^c', 1], ['status', 1], ['id=c1', 1], ['other==x', 1], ['id==x,other==x', 1], ['x'.repeat(100_000), 1],
+	] as const) {
+		t.is(await filtered(filter), count, filter.slice(0, 100));
+	}
 	t.deepEqual(await client.unary(SERVICE, methods.delete, {containerId: 'c1'}), {id: 'c1', pid: 41, exitStatus: 137, exitedAt: stamp});
 	await t.throwsAsync(client.unary(SERVICE, methods.get, {containerId: 'c1'}), {code: 'NOT_FOUND', message: /^no running task found/});
 });

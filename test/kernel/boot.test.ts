@@ -206,12 +206,16 @@ test('a container shows a plugin what it requires and what it registers, and not
 	await running[Symbol.asyncDispose]();
 });
 
-test('the status has each plugin with its time, and what it exports', async (t) => {
+test('the status has each plugin with its time, what it exports and what it can', async (t) => {
 	await using room = await Room.make();
-	const {running} = await bootIn(room, [plugin('a', {requires: {b: maybe(contractOf('b'))}, init: ({status}) => status.export('io.test.a.v1.it', {root: '/x'})})]);
+	const {running} = await bootIn(room, [plugin('a', {requires: {b: maybe(contractOf('b'))}, init({status}) {
+		status.export('io.test.a.v1.it', {root: '/x'});
+		status.enable('io.test.a.v1.it', ['fast', 'fast']);
+	}})]);
 	const [found] = running.status.plugins();
-	t.like(found, {id: 'io.test.a.v1.it', type: 'io.test.a.v1', name: 'it', requires: ['io.test.b.v1'], exports: {root: '/x'}, state: 'started'});
+	t.like(found, {id: 'io.test.a.v1.it', type: 'io.test.a.v1', name: 'it', requires: ['io.test.b.v1'], exports: {root: '/x'}, capabilities: ['fast'], state: 'started'});
 	t.true((found?.initMs ?? -1) >= 0);
+	t.throws(() => running.status.enable('io.test.none.v1.it', ['x']), {message: 'there is no plugin io.test.none.v1.it'});
 	t.throws(() => running.status.export('io.test.none.v1.it', {}), {message: 'there is no plugin io.test.none.v1.it'});
 	await running[Symbol.asyncDispose]();
 });

@@ -58,6 +58,22 @@ export function recordSemantics(fact: Fact): void {
 		await content.abort({ref: 'up-1'});
 	});
 
+	fact('a pattern sees what is absent as the empty text, and matches nothing when it is no expression', async (t, room) => {
+		using client = room.fresh();
+		const {images, containers} = client.services;
+		await images.create({image: {name: 'bare', target}});
+		await images.create({image: {name: 'labelled', target, labels: {kind: 'x'}}});
+		await containers.create({container: record('bare')});
+		await containers.create({container: record('labelled', {labels: {kind: 'x'}})});
+		for (const [filters, found] of [
+			[['labels.kind~=^$'], ['bare']], [['labels.kind~=|.*|'], ['bare', 'labelled']], [['labels.kind~=x'], ['labelled']], [['labels.missing~=^$'], ['bare', 'labelled']],
+			[['labels.kind~=/(/'], []], [['labels.missing~=/(/'], []], [['labels.kind~=/(?=x)/'], []], [['labels.kind~=/[/', 'labels.kind==x'], ['labelled']],
+		] as const) {
+			t.deepEqual((await images.list({filters: [...filters]})).images.map(({name}) => name), [...found], filters.join(' '));
+			t.deepEqual((await containers.list({filters: [...filters]})).containers.map(({id}) => id), [...found], filters.join(' '));
+		}
+	});
+
 	fact('a value may be quoted with ", and what is matched also with |...| or /.../', async (t, room) => {
 		using client = room.fresh();
 		await client.services.images.create({image: {name: 'here/a:1', target}});
@@ -144,6 +160,30 @@ export function recordSemantics(fact: Fact): void {
 		t.is((await services.content.status({ref: longer})).status?.offset, 3n);
 		await services.content.abort({ref: longer});
 	});
+
+	fact('sandboxes are found by id, runtime, sandboxer and labels, and a mask says what changes of one', async (t, room) => {
+		using client = room.fresh();
+		const {sandboxStore} = client.services;
+		const one = {sandboxId: 'one', runtime: {name: 'io.one'}, sandboxer: 'shim', labels: {kind: 'x'}, spec: json(SPEC_TYPE, {}), extensions: {x: json('t/x', {})}};
+		await sandboxStore.create({sandbox: one});
+		await sandboxStore.create({sandbox: {sandboxId: 'two', runtime: {name: 'io.two'}, sandboxer: 'other'}});
+		for (const [filter, ids] of [
+			['id==one', ['one']], ['labels.kind==x', ['one']], ['labels.kind~=^$', ['two']], ['id!=nobody', ['one', 'two']],
+			// containerd of 2.1 cannot be asked for these.
+			...room.daemon.kind === 'keelson' ? [['runtime.name==io.two', ['two']], ['sandboxer==shim', ['one']]] as const : [],
+		] as const) {
+			t.deepEqual((await sandboxStore.list({filters: [filter]})).list.map(({sandboxId}) => sandboxId), [...ids], filter);
+		}
+		// containerd of 2.1 dies of one without a runtime.
+		const update = async (fields: readonly string[], sandbox: object) => (await sandboxStore.update({sandbox: {sandboxId: 'one', runtime: {name: 'io.one'}, spec: json(SPEC_TYPE, {}), ...sandbox}, fields: [...fields]})).sandbox;
+		t.like(await update(['spec'], {spec: {typeUrl: 'odd', value: odd}, labels: {a: 'ignored'}}), {spec: {typeUrl: 'odd'}, labels: {kind: 'x'}, runtime: {name: 'io.one'}});
+		t.deepEqual(Object.keys((await update(['extensions.y'], {extensions: {y: json('t/y', {})}}))?.extensions ?? {}).toSorted(), ['x', 'y']);
+		t.like(await update(['runtime'], {runtime: {name: 'io.three'}}), {runtime: {name: 'io.three'}, labels: {kind: 'x'}});
+		t.like(await update([], {runtime: {name: 'io.three'}, labels: {b: '2'}}), {runtime: {name: 'io.three'}, labels: {b: '2'}});
+		await t.throwsAsync(update([], {runtime: {name: 'io.one'}}), {code: 'INVALID_ARGUMENT'});
+		await t.throwsAsync(update(['sandboxer'], {sandboxer: 'other'}), {code: 'INVALID_ARGUMENT'});
+		await t.throwsAsync(update(['nothing'], {}), {code: 'INVALID_ARGUMENT'});
+	}, {since: '2.1'});
 
 	fact('76 characters are the limit of sandbox ids', async (t, room) => {
 		using client = room.fresh();

@@ -128,6 +128,40 @@ export function taskSemantics(fact: Fact): void {
 		await room.remove(id);
 	});
 
+	fact('the plugin of tasks says where output may go', async (t, room) => {
+		const {plugins} = await room.client.services.introspection.plugins({filters: ['type==io.containerd.runtime.v2,id==task']});
+		// containerd says it since 2.2.
+		t.is(plugins[0]?.exports['log-uri-schemes'], room.daemon.kind === 'keelson' ? 'fifo,binary,binary-v2,file' : undefined);
+	}, {since: '2.1'});
+
+	fact('a filter of tasks asks for id, pid and status; what is none is ignored', async (t, room) => {
+		using client = room.fresh();
+		const {tasks} = client.services;
+		const ids: string[] = [];
+		for (const isStarted of [true, false]) {
+			const id = await room.container(['sleep', '60'], {client});
+			ids.push(id);
+			await tasks.create({containerId: id});
+			await (isStarted ? tasks.start({containerId: id}) : undefined);
+		}
+		const [first = '', second = ''] = ids;
+		const list = async (filter: string) => (await tasks.list({filter})).tasks.map(({id}) => id).toSorted();
+		const pid = (await tasks.get({containerId: first})).process?.pid;
+		for (const filter of ['', 'status=running', '~', 'container==x', 'labels.x', 'id==x,name==y']) {
+			t.deepEqual(await list(filter), ids.toSorted(), filter);
+		}
+		// containerd takes no notice of any.
+		for (const [filter, found] of [
+			[`id==${first}`, [first]], [`pid==${pid}`, [first]], ['status==running', [first]], ['status=="RUNNING"', [first]], ['status!=running', [second]], ['status~=|^crea|', [second]],
+			[`id==${second},status==running`, []], ['id==nobody', []],
+		] as const) {
+			t.deepEqual(await list(filter), room.daemon.kind === 'keelson' ? [...found] : ids.toSorted(), filter);
+		}
+		for (const id of ids) {
+			await room.remove(id, client);
+		}
+	});
+
 	fact('a shim is killed for want of memory a little sooner than the daemon', async (t, room) => {
 		const {tasks} = room.client.services;
 		const id = await room.container(['sleep', '60']);

@@ -6,9 +6,9 @@ import {ShimSandboxStage} from './sandbox-stage.ts';
 
 const serial = test.serial as TestFn;
 
-sandboxSuite(serial, {name: 'our shim', supports: {states: true, waits: true, singleStart: true}, open: async () => ShimSandboxStage.open('')});
+sandboxSuite(serial, {name: 'our shim', supports: {states: true, waits: true, metrics: true, singleStart: true}, open: async () => ShimSandboxStage.open('')});
 sandboxSuite(serial, {
-	name: 'runc\'s shim of containerd 1.7', supports: {states: false, waits: false, singleStart: false}, open: async () => ShimSandboxStage.open(shimOfRelease('1.7')),
+	name: 'runc\'s shim of containerd 1.7', supports: {states: false, waits: false, metrics: false, singleStart: false}, open: async () => ShimSandboxStage.open(shimOfRelease('1.7')),
 });
 
 serial('a sandbox whose shim is stopped keeps nobody for longer than the silence that puts it into quarantine', async t => {

@@ -11,6 +11,7 @@ import {networkDevices} from '../../plugins/shim/process/stats-devices.ts';
 import {readStatsV1} from '../../plugins/shim/process/stats-v1.ts';
 import {readStatsV2} from '../../plugins/shim/process/stats-v2.ts';
 import {readStats} from '../../plugins/shim/process/stats.ts';
+import {summedFields, sumStats} from '../../plugins/shim/process/sum-stats.ts';
 import {until} from '../helpers/until.ts';
 
 /** A directory with the files of a control group, as the kernel's documentation prints them. */
@@ -127,4 +128,26 @@ test('a container\'s groups are found in a hierarchy that is v1, v2, or both', t
 	// Inside of a container, a part of the hierarchy is mounted.
 	t.is(locateCgroup('0::/outer/ns/three\n', '32 25 0:28 /outer /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n').unified, '/sys/fs/cgroup/ns/three');
 	t.is(locateCgroup('0::/elsewhere\n', '32 25 0:28 /outer /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n').unified, undefined);
+});
+
+test('metrics of several containers are summed, what has no sum left out', async t => {
+	await using directory = await group(unified);
+	const one = {cgroup: {controllers: new Map<string, string>(), unified: directory.path}, init: {pid: process.pid}};
+	const {typeUrl, value} = await sumStats([one, {...one, cgroup: undefined}, one]);
+	t.is(typeUrl, 'io.containerd.cgroups.v2.Metrics');
+	const {cpu, memory, pids, io, hugetlb, network, rdma} = Metrics2.decode(value);
+	t.like(cpu, {usageUsec: 3_000_000n, nrThrottled: 6n, psi: undefined});
+	t.like(memory, {usage: 16_777_216n, usageLimit: 0xffff_ffff_ffff_ffffn, anon: 8_388_608n});
+	t.like(pids, {current: 14n, limit: 128n});
+	t.deepEqual(io?.usage.map(({major, minor, rbytes}) => [major, minor, rbytes]), [[8n, 16n, 2_918_400n], [259n, 0n, 2n]]);
+	t.like(hugetlb, [{pagesize: '2MB', current: 4_194_304n, failcnt: 18n}]);
+	t.like(rdma?.current, [{device: 'mlx4_0', hcaHandles: 4, hcaObjects: 4000}]);
+	t.deepEqual(network, []);
+});
+
+test('lists of numbers are summed by place, and no containers are nothing', async t => {
+	t.deepEqual(summedFields({perCpu: [1n, 2n]}, {perCpu: [3n, 4n, 5n], total: 1n}), {perCpu: [4n, 6n, 5n], total: 1n});
+	const {typeUrl, value} = await sumStats([]);
+	t.regex(typeUrl, /^io\.containerd\.cgroups\.v[12]\.Metrics$/);
+	t.is(value.length, 0);
 });

@@ -1,15 +1,18 @@
 import {chmod, chown, mkdir, mkdtemp, readdir, rm, stat} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
+import {release, tmpdir} from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import {snapshotSuite} from '../../contracts/snapshot/snapshot.suite.ts';
+import {boot} from '../../kernel/boot.ts';
+import {Config} from '../../kernel/config.ts';
 import type {Logger} from '../../kernel/log.ts';
-import {performMount} from '../../lib/sys/mount.ts';
+import {performMount, unmountAll} from '../../lib/sys/mount.ts';
 import {mountsUnder} from '../../lib/sys/mount-table.ts';
 import {SnapshotDirectories} from '../../plugins/snapshot-overlay/snapshot-directories.ts';
 import {SnapshotRecords} from '../../plugins/snapshot-overlay/snapshot-records.ts';
 import {OverlaySnapshotter, type OverlaySnapshotterOptions} from '../../plugins/snapshot-overlay/snapshotter.ts';
-import {neededMountOptions} from '../../plugins/snapshot-overlay/overlay-support.ts';
+import {canMapOwners, neededMountOptions} from '../../plugins/snapshot-overlay/overlay-support.ts';
+import {plugin} from '../../plugins/snapshot-overlay/plugin.ts';
 import {MemorySnapshotter} from '../helpers/memory-snapshot.ts';
 import {until} from '../helpers/until.ts';
 
@@ -57,6 +60,43 @@ test('overlay: mapping labels give the upper directory to the mapped root, and t
 		await t.throwsAsync(snapshots.prepare('other', '', {labels: {...labels, 'containerd.io/snapshot/uidmapping': wrong}}), {code: 'INVALID_ARGUMENT'});
 	}
 });
+
+test('overlay: where the kernel cannot map owners, mounts do not ask for it, and the upper directory has its owner all the same', async t => {
+	await using snapshots = await createOverlay({mapsOwners: false});
+	const labels = {'containerd.io/snapshot/uidmapping': '0:100000:65536', 'containerd.io/snapshot/gidmapping': '0:200000:65536'};
+	const [mount] = await snapshots.prepare('key', '', {labels});
+	const {uid, gid} = await stat(mount?.source ?? '');
+	t.deepEqual({uid, gid}, {uid: 100_000, gid: 200_000});
+	t.deepEqual(mount?.options, ['rw', 'rbind']);
+});
+
+test('overlay: whether owners can be mapped is asked of the kernel, and leaves nothing', async t => {
+	const root = await mkdtemp(path.join(tmpdir(), 'keelson-map-'));
+	// The kernel says it by its version too, of file systems that can; so do containerd's clients read it.
+	const [major = 0, minor = 0] = release().split('.').map(Number);
+	t.is(await canMapOwners(root), major > 5 || (major === 5 && minor >= 19));
+	t.deepEqual(await readdir(root), []);
+	// A file system whose owners cannot be mapped.
+	await performMount({type: 'ramfs', source: 'none', options: []}, root);
+	t.false(await canMapOwners(root));
+	t.deepEqual(await readdir(root), []);
+	await unmountAll(root);
+	t.deepEqual(await mountsUnder(root), []);
+	await rm(root, {recursive: true});
+});
+
+for (const [isSlow, expected] of [[false, ['only-remap-ids', 'rebase']], [true, ['rebase']]] as const) {
+	test(`overlay: what it says that it can, with slow_chown ${isSlow ? 'on' : 'off'}`, async t => {
+		const directory = await mkdtemp(path.join(tmpdir(), 'keelson-overlay-'));
+		const config = await Config.of({
+			root: path.join(directory, 'root'), state: path.join(directory, 'state'), plugins: {'io.containerd.snapshotter.v1.overlayfs': {slow_chown: isSlow}},
+		});
+		const running = await boot({loaded: {plugins: [plugin], failures: []}, config, log: silent});
+		t.deepEqual(running.status.plugins()[0]?.capabilities, [...await canMapOwners(directory) ? ['remap-ids'] : [], ...expected]);
+		await running[Symbol.asyncDispose]();
+		await rm(directory, {recursive: true});
+	});
+}
 
 test('overlay: the upper directory is shown as a label where it is asked for', async t => {
 	await using snapshots = await createOverlay({hasUpperdirLabel: true});
@@ -148,6 +188,7 @@ async function openOverlay(root: string, options: Partial<OverlaySnapshotterOpti
 	const snapshotter = new OverlaySnapshotter({
 		records, directories,
 		lastId: Math.max(records.highestId(), await directories.highestId()),
+		mapsOwners: options.mapsOwners ?? true,
 		mountOptions: options.mountOptions ?? await neededMountOptions([]),
 		hasUpperdirLabel: options.hasUpperdirLabel ?? false,
 		isRemoveSynchronous: options.isRemoveSynchronous ?? false,

@@ -99,6 +99,11 @@ class NamespaceSandboxes implements Sandboxes {
 		await this.#shims.remove(this.#namespace, id, {isGone: done === undefined});
 	}
 
+	/** The shims' protocol has nothing to tell it by, in containerd neither. */
+	async update(id: string): Promise<void> {
+		await this.#unlessGone(async () => this.#find(id));
+	}
+
 	async metrics(id: string, signal?: AbortSignal): Promise<{readonly timestamp: Date; readonly data?: Any}> {
 		const {metrics} = await this.#ask(id, async ({sandbox}) => sandbox.sandboxMetrics({sandboxId: id}, this.#options(signal)));
 		return {timestamp: fromTimestamp(metrics?.timestamp) ?? new Date(), ...(metrics?.data === undefined ? {} : {data: metrics.data})};

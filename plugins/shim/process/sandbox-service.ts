@@ -6,7 +6,7 @@ import {toTimestamp} from '../protocol/timestamp.ts';
 import {inClassWords} from './class-words.ts';
 import type {ShimSandboxes} from './sandboxes.ts';
 
-/** The sandbox service. `empty` is called when a sandbox has been shut down. What a sandbox uses is what its containers' metrics say: it has none of its own. */
+/** The sandbox service. `empty` is called when a sandbox has been shut down. What a sandbox uses is what its containers use: it has nothing of its own. */
 export function sandboxService(sandboxes: ShimSandboxes, empty: () => void): TtrpcService {
 	const handlers: TypedHandlers<SandboxDefinition> = {
 		createSandbox: ({sandboxId, netnsPath, bundlePath}) => {
@@ -39,6 +39,10 @@ export function sandboxService(sandboxes: ShimSandboxes, empty: () => void): Ttr
 			sandboxes.shutdown(sandboxId);
 			empty();
 			return {};
+		},
+		sandboxMetrics: async ({sandboxId}) => {
+			const data = await sandboxes.stats(sandboxId);
+			return {metrics: {timestamp: toTimestamp(new Date()), id: sandboxId, data}};
 		},
 	};
 	return ttrpcService(SandboxDefinition, inClassWords(handlers));

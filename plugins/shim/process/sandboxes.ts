@@ -1,5 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {hostPlatform} from '../../../contracts/oci/platform.ts';
+import type {Any} from '../../../contracts/oci/any.ts';
 import {parseIdentifier} from '../../../contracts/oci/identifier.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
 import type {Platform} from '../../../contracts/oci/platform.ts';
@@ -94,6 +95,14 @@ export class ShimSandboxes {
 
 	async wait(id: string): Promise<Date> {
 		return this.#get(id).exited.promise;
+	}
+
+	/** What its containers use together. Rejects with NOT_FOUND. */
+	async stats(id: string): Promise<Any> {
+		this.#get(id);
+		// Loaded when first asked for.
+		const {sumStats} = await import('./sum-stats.ts');
+		return sumStats(this.#shim.containers);
 	}
 
 	/** Forgets it. Throws FAILED_PRECONDITION while it has containers. */

@@ -24,8 +24,9 @@ const adoptsAtOnce = 4;
 /** Each container may have several clients who wait for it. */
 const callsMax = 16_384;
 
-// It has no metrics of its own.
-const sandboxMethods = ['CreateSandbox', 'StartSandbox', 'Platform', 'StopSandbox', 'WaitSandbox', 'SandboxStatus', 'PingSandbox', 'ShutdownSandbox'];
+const sandboxMethods = [
+	'CreateSandbox', 'StartSandbox', 'Platform', 'StopSandbox', 'WaitSandbox', 'SandboxStatus', 'PingSandbox', 'ShutdownSandbox', 'SandboxMetrics',
+];
 
 export interface ServeOptions {
 	readonly arguments: ShimArguments;
