@@ -101,7 +101,7 @@ class NamespaceSandboxes implements Sandboxes {
 
 	/** The shims' protocol has nothing to tell it by, in containerd neither. */
 	async update(id: string): Promise<void> {
-		await this.#unlessGone(async () => this.#find(id));
+		await unlessGone(this.#shims.find(this.#namespace, id));
 	}
 
 	async metrics(id: string, signal?: AbortSignal): Promise<{readonly timestamp: Date; readonly data?: Any}> {
