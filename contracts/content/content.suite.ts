@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto';
 import type {ExecutionContext, TestFn} from 'ava';
+import {KeelsonError} from '../../kernel/errors.ts';
 import type {Digest} from '../oci/digest.ts';
 import type {ContentReader, ContentStore, ContentWriter} from './content.ts';
 
@@ -142,6 +143,23 @@ export function contentSuite(test: TestFn, {name, create, supports}: ContentSubj
 		t.is(writer.status().offset, 0);
 	});
 
+	story('of several writers of one digest one commits, and the others hear that it is there', async (t, store) => {
+		const bytes = Buffer.alloc(300_000, 'same');
+		const digest = digestOf(bytes.toString());
+		const refs = ['r1', 'r2', 'r3', 'r4'];
+		const writers = await Promise.all(refs.map(async ref => store.writer({ref})));
+		await Promise.all(writers.map(async writer => writer.write(bytes)));
+		const ends = await Promise.allSettled(writers.map(async writer => writer.commit({expected: digest})));
+		await Promise.all(writers.map(letGo));
+		t.is(ends.filter(({status}) => status === 'fulfilled').length, 1);
+		t.deepEqual(new Set(ends.flatMap(end => end.status === 'rejected' ? [KeelsonError.from(end.reason).code] : [])), new Set(['ALREADY_EXISTS']));
+		for (const ref of refs) {
+			await t.throwsAsync(store.status(ref), {code: 'NOT_FOUND'}, ref);
+		}
+		t.is(await read(store, digest), bytes.toString());
+		t.is((await Array.fromAsync(store.list())).length, 1);
+	});
+
 	story('a blob that is here is not written again', async (t, store) => {
 		const digest = await put(store, 'r1', 'abc');
 		await t.throwsAsync(store.writer({ref: 'r2', expected: digest}), {code: 'ALREADY_EXISTS'});
@@ -201,6 +219,9 @@ export function contentSuite(test: TestFn, {name, create, supports}: ContentSubj
 		t.deepEqual((await store.info(digest)).labels, {b: '3'});
 		t.deepEqual((await Array.fromAsync(store.list(['labels.b==3']))).map(info => info.digest), [digest]);
 		await t.throwsAsync(store.update(digest, {}, ['size']), {code: 'INVALID_ARGUMENT'});
+		t.deepEqual((await store.update(digest, {a: 'b'.repeat(4095)}, [])).labels, {a: 'b'.repeat(4095)});
+		await t.throwsAsync(store.update(digest, {a: 'b'.repeat(4096)}, []), {code: 'INVALID_ARGUMENT'});
+		await t.throwsAsync(store.update(digest, {a: 'b'.repeat(4096)}, ['labels.a']), {code: 'INVALID_ARGUMENT'});
 	});
 }
 

@@ -2,6 +2,7 @@ import {mkdir, open, readdir, rename, stat, unlink} from 'node:fs/promises';
 import path from 'node:path';
 import {digestAlgorithm, digestHex, isDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {KeyedLock} from '../../lib/lock/keyed-lock.ts';
 
 /** A blob as the disk knows it. */
 export interface BlobFile {
@@ -18,6 +19,7 @@ export interface BlobFile {
  */
 export class BlobDirectory {
 	readonly #root: string;
+	readonly #adopting = new KeyedLock();
 
 	private constructor(root: string) {
 		this.#root = root;
@@ -45,12 +47,18 @@ export class BlobDirectory {
 		}
 	}
 
-	/** Takes a whole, synced file into the directory. Resolves once its name is durable too. */
-	async adopt(file: string, digest: Digest): Promise<void> {
+	/** Takes a whole, synced file into the directory; false, and nothing done, when the blob is here. Resolves once its name is durable too. */
+	async adopt(file: string, digest: Digest): Promise<boolean> {
+		// Of several who bring the same bytes at once, one is the first, and the others answer when it is done.
+		using _lock = await this.#adopting.hold(digest);
+		if (await this.find(digest) !== undefined) {
+			return false;
+		}
 		const target = this.pathOf(digest);
 		await mkdir(path.dirname(target), {recursive: true, mode: 0o700});
 		await rename(file, target);
 		await syncDirectory(path.dirname(target));
+		return true;
 	}
 
 	/** False when it was not here. */

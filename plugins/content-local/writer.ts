@@ -131,15 +131,16 @@ export class LocalContentWriter implements ContentWriter {
 		}
 		this.#growth.finish();
 		const {blobs, ingests} = this.#parts;
-		if (await blobs.find(digest) !== undefined) {
-			await this.#close();
-			await ingests.remove(ref);
-			throw new KeelsonError('ALREADY_EXISTS', `content ${digest}: already exists`);
+		const isThere = await blobs.find(digest) !== undefined;
+		if (!isThere) {
+			await seal(ingests.dataOf(ref));
 		}
-		await seal(ingests.dataOf(ref));
-		await blobs.adopt(ingests.dataOf(ref), digest);
+		const isNew = !isThere && await blobs.adopt(ingests.dataOf(ref), digest);
 		await this.#close();
 		await ingests.remove(ref);
+		if (!isNew) {
+			throw new KeelsonError('ALREADY_EXISTS', `content ${digest}: already exists`);
+		}
 		return digest;
 	}
 

@@ -1,10 +1,13 @@
+import path from 'node:path';
+import {Readable} from 'node:stream';
 import {text} from 'node:stream/consumers';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
-import {isKeelsonError, type Process, type TransferProgress} from '../../client/index.ts';
+import {connect, isKeelsonError, type Process, type TransferProgress} from '../../client/index.ts';
 import {succeed} from '../helpers/command.ts';
 import type {Program} from '../helpers/daemon.ts';
 import {programsOf, type Release} from '../helpers/releases.ts';
+import {until} from '../helpers/until.ts';
 import {ClientRoom} from './client-room.ts';
 
 /** Declares what the client can do with any daemon; `ctr` is the release that pulls where the daemon has no Transfer service. */
@@ -49,6 +52,25 @@ export function clientSuite(program: Program, {pullsWith}: {readonly pullsWith?:
 			await t.throwsAsync(room.client.images.get(room.images.odd), {code: 'NOT_FOUND'});
 		});
 
+		test.serial('images are exported into one archive, which another namespace imports and runs', async t => {
+			const names = [room.images.busybox, room.images.configured].toSorted();
+			const chunks: Uint8Array[] = [];
+			await room.client.images.export(names, async chunk => {
+				chunks.push(Uint8Array.from(chunk));
+			});
+			using other = connect(room.daemon.places.address, {namespace: room.daemon.namespace('imports')});
+			await other.services.namespaces.create({namespace: {name: other.namespace}});
+			t.deepEqual((await other.images.import(Readable.from(chunks))).toSorted(), names);
+			for (const name of names) {
+				t.deepEqual((await other.images.get(name)).target, (await room.client.images.get(name)).target);
+			}
+			const process = await other.run({image: room.images.busybox, args: ['echo', 'imported']});
+			t.is((await output(process)).stdout, 'imported\n');
+			await process[Symbol.asyncDispose]();
+			await t.throwsAsync(other.images.import(Readable.from([Buffer.from('no archive')])));
+			await t.throwsAsync(room.client.images.export([`${room.registry.host}/nothing:here`], async () => undefined), {code: 'NOT_FOUND'});
+		});
+
 		test.serial('a pull of what the registry lacks is NOT_FOUND', async t => {
 			const error = await t.throwsAsync(room.client.images.pull(`${room.registry.host}/nothing:here`, {plainHttp: true, onProgress: () => undefined}));
 			t.true(isKeelsonError(error, 'NOT_FOUND'), String(error));
@@ -58,6 +80,28 @@ export function clientSuite(program: Program, {pullsWith}: {readonly pullsWith?:
 	test.serial('a container prints, and its exit code comes back', async t => {
 		await using process = await room.client.run({image: room.images.busybox, args: ['sh', '-c', 'echo out; echo err >&2; exit 7']});
 		t.deepEqual(await output(process), {stdout: 'out\n', stderr: 'err\n', exitCode: 7});
+	});
+
+	test.serial('what a container prints into a log is read so far, and followed to its end', async t => {
+		const log = path.join(room.daemon.scratch, 'printed.log');
+		const script = 'echo one; echo aside >&2; while [ ! -e /go ]; do sleep 0.05; done; echo two; printf rest';
+		await using process = await room.client.run({image: room.images.busybox, args: ['sh', '-c', script], stdio: {log}});
+		const {container} = process;
+		const followed = Array.fromAsync(container.logs({follow: true}));
+		await until('the first lines', async () => (await Array.fromAsync(container.logs())).length === 2);
+		t.deepEqual((await Array.fromAsync(container.logs({stream: 'stderr'}))).toSorted(), ['aside', 'one']);
+		const stop = new AbortController();
+		const stopped = Array.fromAsync(container.logs({follow: true, signal: stop.signal}));
+		await sleep(200);
+		stop.abort();
+		t.is((await stopped).length, 2, 'a signal ends it, and is no failure');
+		await using go = await container.exec({args: ['touch', '/go'], stdio: 'none'});
+		await go.wait();
+		t.deepEqual((await followed).toSorted(), ['aside', 'one', 'rest', 'two']);
+		t.is((await process.wait()).exitCode, 0);
+		await using silent = await room.client.run({image: room.images.busybox, args: ['true'], stdio: 'none'});
+		await t.throwsAsync(Array.fromAsync(silent.container.logs()), {code: 'FAILED_PRECONDITION'});
+		await t.throwsAsync(Array.fromAsync(room.client.container('nobody').logs()), {code: 'NOT_FOUND'});
 	});
 
 	test.serial('what is written to stdin arrives, and its end too', async t => {

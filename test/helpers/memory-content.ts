@@ -1,7 +1,7 @@
 import {createHash} from 'node:crypto';
 import type {CommitOptions, ContentInfo, ContentReader, ContentStore, ContentWriter, IngestStatus, ReadRange, WriterOptions} from '../../contracts/content/content.ts';
 import {digestAlgorithm, type Digest} from '../../contracts/oci/digest.ts';
-import {updatedLabels, type Labels} from '../../contracts/oci/labels.ts';
+import {checkLabels, updatedLabels, type Labels} from '../../contracts/oci/labels.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
 
@@ -27,7 +27,9 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
 
 	async update(digest: Digest, labels: Labels, fields: readonly string[]): Promise<ContentInfo> {
 		const blob = this.#find(digest);
-		blob.info = {...blob.info, labels: updatedLabels(blob.info.labels, labels, fields), updatedAt: new Date()};
+		const next = updatedLabels(blob.info.labels, labels, fields);
+		checkLabels(next);
+		blob.info = {...blob.info, labels: next, updatedAt: new Date()};
 		return blob.info;
 	}
 

@@ -1,5 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {WriteAction} from '../../api/gen/services/content/v1/content.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
 import {until} from '../helpers/until.ts';
 import type {Fact} from './semantics-suite.ts';
 import {OpenWrite, ask, digestOf, write} from './write-content.ts';
@@ -31,6 +32,26 @@ export function contentSemantics(fact: Fact): void {
 		await t.throwsAsync(ask(client, [{action: WriteAction.STAT, ref: 'third', expected: digest, total: BigInt(bytes.length)}]), {code: 'ALREADY_EXISTS'});
 		await leases.delete({id: 'l', sync: true});
 		await t.throwsAsync(content.info({digest}), {code: 'NOT_FOUND'});
+	});
+
+	fact('trap 7: of several writers of one digest at once, one commits and the others hear that it exists', async (t, room) => {
+		using client = room.fresh();
+		const {content} = client.services;
+		const bytes = Buffer.alloc(300_000, client.namespace);
+		const digest = digestOf(bytes);
+		const refs = ['r1', 'r2', 'r3', 'r4'];
+		const writes = await Promise.all(refs.map(async ref => {
+			const open = new OpenWrite(client);
+			await open.ask({action: WriteAction.WRITE, ref, offset: 0n, data: bytes});
+			return {ref, open};
+		}));
+		const end = BigInt(bytes.length);
+		const ends = await Promise.all(writes.map(async ({ref, open}) => open.ask({action: WriteAction.COMMIT, ref, offset: end, total: end, expected: digest})
+			.then(() => 'OK', (error: unknown) => KeelsonError.from(error).code)));
+		t.deepEqual(ends.toSorted(), ['ALREADY_EXISTS', 'ALREADY_EXISTS', 'ALREADY_EXISTS', 'OK']);
+		await Promise.all(writes.map(async ({open}) => open[Symbol.asyncDispose]()));
+		t.is((await content.info({digest})).info?.size, end);
+		t.deepEqual((await content.listStatuses({})).statuses, []);
 	});
 
 	fact('trap 7: a digest that exists is leased all the same', async (t, room) => {

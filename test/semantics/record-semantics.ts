@@ -4,7 +4,7 @@ import {connectTtrpc} from '../../lib/ttrpc/client.ts';
 import {ttrpcClientFor} from '../../lib/ttrpc/typed-service.ts';
 import type {Fact} from './semantics-suite.ts';
 import {SPEC_TYPE, json} from './semantics-room.ts';
-import {write} from './write-content.ts';
+import {digestOf, write} from './write-content.ts';
 
 /** Types of sections 4 and 6 that a daemon keeps for clients without knowing them. */
 const kept = [
@@ -56,6 +56,24 @@ export function recordSemantics(fact: Fact): void {
 		t.deepEqual((await content.listStatuses({filters: ['ref==up-1']})).statuses.map(({ref}) => ref), ['up-1']);
 		t.deepEqual((await content.listStatuses({filters: ['ref==up-2']})).statuses, []);
 		await content.abort({ref: 'up-1'});
+	});
+
+	fact('a label has at most 4096 bytes, key and value together', async (t, room) => {
+		using client = room.fresh();
+		const {images, containers, snapshots, leases, content} = client.services;
+		const [snapshotter, longest, longer] = ['overlayfs', {a: 'b'.repeat(4095)}, {a: 'b'.repeat(4096)}];
+		await leases.create({id: 'holder'});
+		await write(client, 'r', 'labelled', {digest: digestOf('labelled'), lease: 'holder'});
+		for (const [labels, code] of [[longer, 'INVALID_ARGUMENT'], [longest, undefined]] as const) {
+			for (const call of [
+				async () => images.create({image: {name: 'i', target, labels}}), async () => containers.create({container: record('c', {labels})}),
+				async () => snapshots.prepare({snapshotter, key: 's', labels}), async () => content.update({info: {digest: digestOf('labelled'), labels}, updateMask: ['labels']}),
+				// containerd looks at no labels of leases.
+				...room.daemon.kind === 'keelson' ? [async () => leases.create({id: 'l', labels})] : [],
+			]) {
+				await (code === undefined ? t.notThrowsAsync(call()) : t.throwsAsync(call(), {code}));
+			}
+		}
 	});
 
 	fact('a pattern sees what is absent as the empty text, and matches nothing when it is no expression', async (t, room) => {
