@@ -97,12 +97,16 @@ test('a namespace has an owner at every moment in which it can be found', async 
 	await using namespaces = await PinnedNamespaces.open(place.path);
 	for (const id of ['a', 'b', 'c']) {
 		const creating = namespaces.create(...owned(id));
-		for (let isMade = false; !isMade;) {
-			isMade = await Promise.race([creating.then(() => true), Promise.resolve(false)]);
+		const state = {isMade: false};
+		const made = creating.then(() => {
+			state.isMade = true;
+		});
+		while (!state.isMade) {
 			const names = await readdir(place.path);
 			const owners = await readdir(path.join(place.path, '.owners'));
 			t.deepEqual(names.filter(name => !name.startsWith('.') && !owners.includes(name.replace('default-', 'default:'))), []);
 		}
+		await made;
 		await namespaces.remove(...owned(id));
 	}
 });
