@@ -1,5 +1,4 @@
 import {closeSync, openSync, read, writeFileSync, writeSync} from 'node:fs';
-import {promisify} from 'node:util';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {AT, Descriptor, O_CLOEXEC} from './at.ts';
 import {AT_FDCWD, bindings, cString, errnoOf, lastError} from './libc.ts';
@@ -29,7 +28,7 @@ export async function openUserNamespace({uids, gids}: IdMaps): Promise<Descripto
 	try {
 		// What it gives back says that it is in its namespace.
 		writeSync(toHelper.fd, 'x');
-		const {bytesRead} = await promisify(read)(fromHelper.fd, Buffer.alloc(1), 0, 1, null);
+		const bytesRead = await readByte(fromHelper.fd);
 		if (bytesRead === 0) {
 			throw new KeelsonError('INTERNAL', `unshare(1) made no user namespace for ${uids} and ${gids}`);
 		}
@@ -66,6 +65,12 @@ function startHelper(input: number, output: number): number {
 		closeSync(input);
 		closeSync(output);
 	}
+}
+
+async function readByte(fd: number): Promise<number> {
+	return new Promise((resolve, reject) => {
+		read(fd, Buffer.alloc(1), 0, 1, null, (error, count) => error === null ? resolve(count) : reject(error));
+	});
 }
 
 function writeMap(pid: number, name: string, map: string): void {

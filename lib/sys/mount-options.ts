@@ -1,4 +1,5 @@
 import {KeelsonError} from '../../kernel/errors.ts';
+import type {IdMaps} from './id-map.ts';
 
 /** Flags of mount(2), from linux/mount.h. */
 export const MS = {
@@ -34,18 +35,21 @@ export interface MountRequest {
 	readonly propagation: number;
 	/** Whether the source is a file that is to be made a block device first. */
 	readonly isLoop: boolean;
+	/** By whom the files below shall seem to be owned; undefined for nobody else. */
+	readonly idMaps: IdMaps | undefined;
 	/** What is left, for the file system's own parser, in order. */
 	readonly data: readonly string[];
 }
 
 /**
  * Reads options as fstab(5) has them, the later winning over the earlier.
- * Rejects with UNIMPLEMENTED for `uidmap=` and `gidmap=`, which need more than one mount(2).
+ * Rejects with INVALID_ARGUMENT where only one of `uidmap=` and `gidmap=` is there.
  */
 export function parseMountOptions(options: readonly string[]): MountRequest {
 	let flags = 0;
 	let propagation = 0;
 	let isLoop = false;
+	let [uids, gids]: (string | undefined)[] = [];
 	const data: string[] = [];
 	for (const option of options) {
 		const set = setting.get(option);
@@ -59,13 +63,18 @@ export function parseMountOptions(options: readonly string[]): MountRequest {
 			propagation = spread;
 		} else if (option === 'loop') {
 			isLoop = true;
-		} else if (option.startsWith('uidmap=') || option.startsWith('gidmap=')) {
-			throw new KeelsonError('UNIMPLEMENTED', `mount option ${JSON.stringify(option)} is not supported`);
+		} else if (option.startsWith('uidmap=')) {
+			uids = option.slice('uidmap='.length);
+		} else if (option.startsWith('gidmap=')) {
+			gids = option.slice('gidmap='.length);
 		} else if (option !== 'defaults' && option !== '') {
 			data.push(option);
 		}
 	}
-	return {flags, propagation, isLoop, data};
+	if ((uids === undefined) !== (gids === undefined)) {
+		throw new KeelsonError('INVALID_ARGUMENT', `mount options have uidmap=${uids ?? '(none)'} and gidmap=${gids ?? '(none)'}, expected both or neither`);
+	}
+	return {flags, propagation, isLoop, idMaps: uids === undefined || gids === undefined ? undefined : {uids, gids}, data};
 }
 
 const setting: ReadonlyMap<string, number> = new Map([

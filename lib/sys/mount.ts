@@ -27,7 +27,8 @@ export function unmount(path: string, flags = 0): void {
 /**
  * Performs one mount below `directory`: the mount itself, then the remount that makes a bind read-only (or nosuid, ...), then its
  * propagation. After a failure of a later step the earlier ones are taken back. The calls run on a thread of the pool.
- * With the option `loop` the source is a file, whose loop device goes with the mount. Rejects with UNIMPLEMENTED for options that need an id map.
+ * With the option `loop` the source is a file, whose loop device goes with the mount. With `uidmap=` and `gidmap=` the layers of an overlay,
+ * or what is bound, seem to be owned as those say; rejects with UNIMPLEMENTED for other types, and where the kernel cannot.
  */
 export async function performMount(description: MountDescription, directory: string): Promise<void> {
 	await performAt(description, resolveTarget(directory, description.target ?? ''));
@@ -70,6 +71,12 @@ interface MountCall {
 	readonly data: string;
 }
 
+/** What follows the bind itself, where something else has made it: the flags, and the propagation. */
+export async function finishBind(description: MountDescription, target: string): Promise<void> {
+	const [, ...rest] = planMount(description, target);
+	await performCalls(rest);
+}
+
 /** The calls of mount(2) that a description takes, in order. Pure. */
 export function planMount(description: MountDescription, target: string): readonly MountCall[] {
 	const {flags, propagation, data} = parseMountOptions(description.options);
@@ -93,7 +100,12 @@ function planPropagation(propagation: number, target: string): readonly MountCal
 }
 
 async function performAt(description: MountDescription, path: string): Promise<void> {
-	const {flags, propagation, isLoop, data} = parseMountOptions(description.options);
+	const {flags, propagation, isLoop, idMaps, data} = parseMountOptions(description.options);
+	if (idMaps !== undefined) {
+		const {performMapped} = await import('./mapped-mount.ts');
+		await performMapped({...description, options: description.options.filter(option => !/^[ug]idmap=/.test(option))}, path, idMaps);
+		return;
+	}
 	if (isLoop) {
 		using device = await attachLoop(description.source, {isReadOnly: (flags & MS.RDONLY) !== 0});
 		await performCalls(planMount({...description, source: device.path}, path));

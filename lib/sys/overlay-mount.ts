@@ -79,7 +79,7 @@ export async function mountFromSharedParent({source, target, flags, data}: Overl
 	const layers = data.flatMap(option => option.startsWith('lowerdir=') ? splitLayers(option.slice('lowerdir='.length)) : []);
 	const parent = sharedParent(layers);
 	const short = data.map(option => option.startsWith('lowerdir=')
-		? `lowerdir=${layers.map(layer => joinLayer(layer.slice(parent.length))).join(':')}`
+		? `lowerdir=${joinLayers(layers.map(layer => layer.slice(parent.length)))}`
 		: option);
 	if (isTooLongForPage(short)) {
 		throw new KeelsonError('INVALID_ARGUMENT', `overlay at ${target} has ${layers.length} layers, more than fit into a page of options`);
@@ -97,8 +97,9 @@ export function splitLayers(value: string): readonly string[] {
 	return value.split(/(?<!\\):/).map(layer => layer.replaceAll('\\:', ':').replaceAll('\\\\', '\\'));
 }
 
-function joinLayer(layer: string): string {
-	return layer.replaceAll('\\', '\\\\').replaceAll(':', '\\:');
+/** What `splitLayers` splits. */
+export function joinLayers(layers: readonly string[]): string {
+	return layers.map(layer => layer.replaceAll('\\', '\\\\').replaceAll(':', '\\:')).join(':');
 }
 
 function sharedParent(layers: readonly string[]): string {

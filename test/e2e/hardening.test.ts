@@ -98,6 +98,17 @@ scenario('in a user namespace, root is somebody else outside', async ({t, ctr, i
 	// To a runtime that is not called runc's, ctr 1.6 sends options of the shim before that, which none of today's takes.
 }, {pairs: false});
 
+scenario('in a user namespace, layers are shown with its owners and stay as they are', async ({t, ctr, images, daemon}) => {
+	await letOthersPass(daemon);
+	const flags = ['--remap-labels', '--uidmap', '0:100000:65536', '--gidmap', '0:200000:65536'];
+	await ctr.ok('run', '-d', ...flags, images.busybox, 'shown', 'sh', '-c', 'touch /mine; sleep 60');
+	const pid = (await ctr.rows('tasks', 'ls'))[0]?.[1];
+	t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'who', 'shown', 'sh', '-c', 'id -u; until [ -e /mine ]; do sleep 0.1; done; stat -c %u:%g /bin/busybox /mine'), '0\n0:0\n0:0\n');
+	t.like(await stat(`/proc/${pid}/root/bin/busybox`), {uid: 100_000, gid: 200_000});
+	await remove(ctr, 'shown');
+	t.is(await ctr.prints('run', '--rm', images.busybox, 'plain', 'stat', '-c', '%u:%g', '/bin/busybox'), '0:0\n');
+}, {pairs: false, since: '2.1'});
+
 scenario('a mount may be seen with other owners', async scene => {
 	const {t, ctr, daemon} = scene;
 	await letOthersPass(daemon);

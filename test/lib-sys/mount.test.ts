@@ -1,4 +1,5 @@
-import {mkdir, readFile, readdir, symlink, writeFile} from 'node:fs/promises';
+import {chown, mkdir, readFile, readdir, stat, symlink, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
 import test from 'ava';
 import {isKeelsonError} from '../../kernel/errors.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
@@ -13,15 +14,44 @@ test('options become flags, propagation and data, and the later wins', t => {
 		flags: MS.RDONLY | MS.NOSUID | MS.BIND | MS.REC,
 		propagation: MS.SLAVE | MS.REC,
 		isLoop: false,
+		idMaps: undefined,
 		data: ['lowerdir=a:b'],
 	});
-	t.deepEqual(parseMountOptions(['ro', 'rw', 'defaults', '']), {flags: 0, propagation: 0, isLoop: false, data: []});
+	t.deepEqual(parseMountOptions(['ro', 'rw', 'defaults', '']), {flags: 0, propagation: 0, isLoop: false, idMaps: undefined, data: []});
 });
 
-test('options that need more than mount(2) are refused', t => {
+test('maps of owners come in pairs, and are no data of the file system', t => {
+	t.like(parseMountOptions(['uidmap=0:1000:1', 'ro', 'gidmap=0:2000:1', 'x']), {idMaps: {uids: '0:1000:1', gids: '0:2000:1'}, data: ['x']});
 	for (const option of ['uidmap=0:1000:1', 'gidmap=0:1000:1']) {
-		t.true(isKeelsonError(t.throws(() => parseMountOptions([option])), 'UNIMPLEMENTED'));
+		t.true(isKeelsonError(t.throws(() => parseMountOptions([option])), 'INVALID_ARGUMENT'));
 	}
+});
+
+test('layers of an overlay, and what is bound, may seem to be owned by others', async t => {
+	await using dir = await scratch();
+	const at = (name: string): string => `${dir.path}/${name}`;
+	await Promise.all(['a:1', 'b', 'upper', 'work', 'merged', 'bound'].map(async name => mkdir(at(name))));
+	await writeFile(at('a:1/one'), 'x');
+	await writeFile(at('b/two'), 'x');
+	await chown(at('b/two'), 3, 4);
+	const temporary = async (): Promise<string[]> => (await readdir(tmpdir())).filter(name => name.startsWith('keelson-mapped-'));
+	const maps = ['uidmap=0:1000:10', 'gidmap=0:2000:10'];
+	await performMount({type: 'overlay', source: 'overlay', options: [...maps, `workdir=${at('work')}`, `upperdir=${at('upper')}`, `lowerdir=${at('a\\:1')}:${at('b')}`]}, at('merged'));
+	t.like(await stat(at('merged/one')), {uid: 1000, gid: 2000});
+	t.like(await stat(at('merged/two')), {uid: 1003, gid: 2004});
+	t.like(await stat(at('b/two')), {uid: 3, gid: 4});
+	await writeFile(at('merged/mine'), 'x');
+	t.like(await stat(at('upper/mine')), {uid: 0, gid: 0});
+	await performMount({type: 'bind', source: at('b'), options: [...maps, 'rbind', 'ro']}, at('bound'));
+	t.like(await stat(at('bound/two')), {uid: 1003, gid: 2004});
+	await t.throwsAsync(writeFile(at('bound/three'), ''), {code: 'EROFS'});
+	t.deepEqual(await temporary(), []);
+	await unmountAll(at('merged'));
+	await unmountAll(at('bound'));
+	await t.throwsAsync(performMount({type: 'overlay', source: 'overlay', options: [...maps, `lowerdir=${at('b')}:${at('nowhere')}`]}, at('merged')), {code: 'NOT_FOUND'});
+	await t.throwsAsync(performMount({type: 'tmpfs', source: 'tmpfs', options: maps}, at('merged')), {code: 'UNIMPLEMENTED'});
+	t.deepEqual(await temporary(), []);
+	t.deepEqual(await mountsUnder(dir.path), []);
 });
 
 test('a read-only bind is bound, remounted, then spread', t => {

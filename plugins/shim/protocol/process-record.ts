@@ -63,9 +63,12 @@ export function recordedExit(bundle: string, execId: string): ProcessExit | unde
 /** The daemon has been told of it: nobody needs to tell it again. */
 export function recordTold(bundle: string, execId: string, what: Told): void {
 	try {
-		// An exec that was deleted meanwhile has none.
+		// An exec that was deleted meanwhile has none; one that is deleted just now, by another process, loses this file or its record first.
 		if (existsSync(fileOf(bundle, execId, 'process'))) {
 			closeSync(openSync(fileOf(bundle, execId, `${what}.told`), 'w', 0o600));
+			if (!existsSync(fileOf(bundle, execId, 'process'))) {
+				rmSync(fileOf(bundle, execId, `${what}.told`), {force: true});
+			}
 		}
 	} catch {
 		// The bundle is gone by now, and with it all need to know.
