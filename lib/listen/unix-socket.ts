@@ -14,7 +14,7 @@ export interface SocketOwner {
 }
 
 /**
- * Listens at `path`, mode 0600; directories that are missing above it are made 0711. A socket that nobody answers any more is replaced.
+ * Listens at `path`, mode 0600, or 0660 for a group other than root's, which else would own it to no purpose; directories that are missing above it are made 0711. A socket that nobody answers any more is replaced.
  * Rejects with FAILED_PRECONDITION where something answers, or where `path` is no socket; INVALID_ARGUMENT when it is too long or not absolute.
  */
 export async function listenUnix(path: string, owner: SocketOwner, accept: (socket: Socket) => void): Promise<AsyncDisposable> {
@@ -32,7 +32,7 @@ export async function listenUnix(path: string, owner: SocketOwner, accept: (sock
 	server.listen(born);
 	await once(server, 'listening');
 	half.defer(() => close(server));
-	await chmod(born, 0o600);
+	await chmod(born, owner.gid === 0 ? 0o600 : 0o660);
 	await chown(born, owner.uid, owner.gid);
 	const {ino} = await lstat(born);
 	await rename(born, path);

@@ -34,9 +34,9 @@ async function get(what: string, {method = 'GET', socketPath = listener.address}
 	return {status: response.statusCode, type: response.headers['content-type'], text: await textOf(response)};
 }
 
-test('the socket is 0600 and has the owner that is configured', async t => {
+test('the socket has the owner that is configured, whose group may use it', async t => {
 	const {mode, uid, gid} = await stat(listener.address);
-	t.deepEqual([mode & 0o777, uid, gid], [0o600, 0, 7]);
+	t.deepEqual([mode & 0o777, uid, gid], [0o660, 0, 7]);
 });
 
 test('the index says what there is, and all of it is there', async t => {

@@ -48,7 +48,7 @@ test('sockets belong to whom the configuration names', async t => {
 		await using daemon = await Daemon.start(keelson({config: text}));
 		const {address} = daemon.places;
 		const {uid, gid, mode} = await stat(address);
-		t.deepEqual({uid, gid, mode: mode & 0o777}, {uid: 1234, gid: 4321, mode: 0o600}, text);
+		t.deepEqual({uid, gid, mode: mode & 0o777}, {uid: 1234, gid: 4321, mode: 0o660}, text);
 		t.like(await stat(`${address}.ttrpc`), ttrpc, text);
 	}
 });
