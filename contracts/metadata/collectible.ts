@@ -25,7 +25,7 @@ export interface CollectibleItem {
 }
 
 export interface CollectibleResource {
-	readonly kind: 'mount';
+	readonly kind: 'mount' | 'stream';
 	/** All there is at this moment. */
 	list(): readonly CollectibleItem[];
 	/** Takes away what was condemned; what cannot go now, it logs and is asked for again after the next collection. */

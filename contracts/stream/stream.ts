@@ -16,8 +16,11 @@ export interface Stream extends AsyncDisposable {
 }
 
 export interface StreamManager {
-	/** Opens both ends of a stream. The first is for the connection that asked, and disposing it ends both. Rejects with ALREADY_EXISTS. */
-	create(namespace: string, id: string): Promise<Stream>;
+	/**
+	 * Opens both ends of a stream. The first is for the connection that asked, and disposing it ends both; with a lease so does the collection after that is gone.
+	 * Rejects with ALREADY_EXISTS.
+	 */
+	create(namespace: string, id: string, options?: {readonly lease?: string | undefined}): Promise<Stream>;
 	/** The other end. Waits a moment for a stream that is just being opened, and finds, once, one that ended a moment ago. Rejects with NOT_FOUND. */
 	get(namespace: string, id: string, signal?: AbortSignal): Promise<Stream>;
 }

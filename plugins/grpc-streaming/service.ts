@@ -1,5 +1,5 @@
 import {StreamInit, StreamingDefinition} from '../../api/gen/services/streaming/v1/streaming.ts';
-import {grpcService, namespaceOf, type GrpcService} from '../../contracts/grpc/grpc.ts';
+import {grpcService, leaseOf, namespaceOf, type GrpcService} from '../../contracts/grpc/grpc.ts';
 import type {Any} from '../../contracts/oci/any.ts';
 import type {Stream, StreamManager} from '../../contracts/stream/stream.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
@@ -17,7 +17,7 @@ export function streamingService(streams: StreamManager): GrpcService {
 			if (first.done === true) {
 				return;
 			}
-			await using stream = await streams.create(namespace, idOf(first.value));
+			await using stream = await streams.create(namespace, idOf(first.value), {lease: leaseOf(context)});
 			yield ACCEPTED;
 			const over = new AbortController();
 			const signal = AbortSignal.any([context.signal, over.signal]);

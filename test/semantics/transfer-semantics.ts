@@ -1,7 +1,9 @@
 import type {ServiceError} from '@grpc/grpc-js';
+import {StreamInit} from '../../api/gen/services/streaming/v1/streaming.ts';
 import {ImageExportStream, ImageImportStream} from '../../api/gen/types/transfer/importexport.ts';
 import {receiveStream, sendStream} from '../../client/image/byte-streams.ts';
 import {HttpStub} from '../helpers/http-stub.ts';
+import {until} from '../helpers/until.ts';
 import type {Fact} from './semantics-suite.ts';
 
 /** Streams that a transfer joins. */
@@ -20,6 +22,34 @@ export function transferSemantics(fact: Fact): void {
 			await Promise.all([services.transfer.transfer({source, destination}), up.done, down.done]);
 			t.true(Buffer.concat(chunks).equals(bytes), `${size} bytes`);
 		}
+	}, {since: '2.1'});
+
+	fact('a stream that was opened under a lease ends with the lease, one without when its connection does', async (t, room) => {
+		const {streaming, leases} = room.client.services;
+		const {lease} = await leases.create({id: 'of-streams', labels: {}});
+		using hold = new DisposableStack();
+		const open = async (id: string, options: {lease?: string}): Promise<AsyncIterator<unknown>> => {
+			const held = Promise.withResolvers<void>();
+			hold.defer(() => held.resolve());
+			const answers = streaming.stream((async function* () {
+				yield {typeUrl: 'containerd.services.streaming.v1.StreamInit', value: StreamInit.encode({id}).finish()};
+				await held.promise;
+			})(), options)[Symbol.asyncIterator]();
+			t.is((await answers.next()).done, false, 'it is accepted');
+			return answers;
+		};
+		const [leased, free] = [await open('leased', {lease: lease?.id ?? ''}), await open('free', {})];
+		const ends = {leased: false, free: false};
+		const told = leased.next().then(() => undefined, () => undefined).then(() => {
+			ends.leased = true;
+		});
+		void free.next().then(() => undefined, () => undefined).then(() => {
+			ends.free = true;
+		});
+		await leases.delete({id: 'of-streams', sync: true});
+		await until('the stream to end', () => ends.leased);
+		await told;
+		t.false(ends.free);
 	}, {since: '2.1'});
 
 	fact('what a registry refuses is named in the error, with its status: a detail that programs read comes with none of it', async (t, room) => {

@@ -39,7 +39,8 @@ export function outgoing(database: Database, node: Node): readonly Node[] {
 		case 'lease': {
 			return leased(database, namespace, key, isFlat);
 		}
-		case 'mount': {
+		case 'mount':
+		case 'stream': {
 			return [];
 		}
 	}

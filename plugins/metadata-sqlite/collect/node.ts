@@ -1,7 +1,7 @@
 /** What the collector reasons about, as one text, so that sets of a hundred thousand stay small: kind, namespace and key. */
 export type Node = string;
 
-export type NodeKind = 'content' | 'snapshot' | 'ingest' | 'image' | 'lease' | 'container' | 'mount';
+export type NodeKind = 'content' | 'snapshot' | 'ingest' | 'image' | 'lease' | 'container' | 'mount' | 'stream';
 
 // No identifier and no namespace contains it.
 const SEPARATOR = '\0';
