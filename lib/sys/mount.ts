@@ -1,5 +1,7 @@
 import {constants, readlinkSync} from 'node:fs';
 import {Descriptor, O_PATH, openAt, RESOLVE} from './at.ts';
+import {KeelsonError} from '../../kernel/errors.ts';
+import type {IdMaps} from './id-map.ts';
 import {AT_FDCWD, bindings, cString, inPool, lastError, systemError} from './libc.ts';
 import {attachLoop} from './loop-device.ts';
 import {MS, parseMountOptions} from './mount-options.ts';
@@ -71,12 +73,6 @@ interface MountCall {
 	readonly data: string;
 }
 
-/** What follows the bind itself, where something else has made it: the flags, and the propagation. */
-export async function finishBind(description: MountDescription, target: string): Promise<void> {
-	const [, ...rest] = planMount(description, target);
-	await performCalls(rest);
-}
-
 /** The calls of mount(2) that a description takes, in order. Pure. */
 export function planMount(description: MountDescription, target: string): readonly MountCall[] {
 	const {flags, propagation, data} = parseMountOptions(description.options);
@@ -102,7 +98,6 @@ function planPropagation(propagation: number, target: string): readonly MountCal
 async function performAt(description: MountDescription, path: string): Promise<void> {
 	const {flags, propagation, isLoop, idMaps, data} = parseMountOptions(description.options);
 	if (idMaps !== undefined) {
-		const {performMapped} = await import('./mapped-mount.ts');
 		await performMapped({...description, options: description.options.filter(option => !/^[ug]idmap=/.test(option))}, path, idMaps);
 		return;
 	}
@@ -117,6 +112,29 @@ async function performAt(description: MountDescription, path: string): Promise<v
 	}
 	await mountLongOverlay({source: description.source, target: path, flags, data});
 	await performCalls(planPropagation(propagation, path));
+}
+
+// Few mounts are such: what they need is loaded with the first.
+async function performMapped(description: MountDescription, target: string, maps: IdMaps): Promise<void> {
+	const [{mountMapped, openUserNamespace}, {mapLayers}] = await Promise.all([import('./id-map.ts'), import('./mapped-layers.ts')]);
+	using namespace = await openUserNamespace(maps);
+	if (description.type === 'overlay') {
+		// The upper directory is not mapped: what is written there belongs to whom it seems to.
+		await using layers = await mapLayers(description.options, namespace.fd, async layer => unmountAll(layer, UMOUNT.DETACH));
+		await performAt({...description, options: layers.options}, target);
+		return;
+	}
+	const [bind, ...rest] = planMount(description, target);
+	if (bind === undefined || (bind.flags & MS.BIND) === 0) {
+		throw new KeelsonError('UNIMPLEMENTED', `a mount of type ${description.type} at ${target} cannot have other owners: only overlays and binds can`);
+	}
+	mountMapped(description.source, target, namespace.fd);
+	try {
+		await performCalls(rest);
+	} catch (error) {
+		await unmountAll(target, UMOUNT.DETACH);
+		throw error;
+	}
 }
 
 async function performCalls(calls: readonly MountCall[]): Promise<void> {

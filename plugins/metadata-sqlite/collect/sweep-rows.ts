@@ -84,7 +84,8 @@ function removeRow(change: Change, node: Node, removed: Removed): void {
 			return;
 		}
 		case 'container':
-		case 'mount': {
+		case 'mount':
+		case 'stream': {
 			return;
 		}
 	}
