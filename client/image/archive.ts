@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises';
 import {platformMessage} from '../../api/convert/platform.ts';
 import {ImageStore} from '../../api/gen/types/transfer/imagestore.ts';
 import {ImageExportStream, ImageImportStream} from '../../api/gen/types/transfer/importexport.ts';
@@ -7,11 +8,16 @@ import type {Services} from '../services.ts';
 import {receiveStream, sendStream} from './byte-streams.ts';
 import {ProgressStream, type TransferProgress} from './progress-stream.ts';
 
+/** Two blocks of tar. */
+const TAIL_BYTES = 1024;
+/** What was sent before the answer to the transfer comes at most so much later than what comes before it. */
+const QUIET_MS = 200;
+
 type Transferring = Pick<Services, 'transfer' | 'streaming'>;
 
 export interface ImportOptions extends CallOptions {
 	readonly onProgress?: (progress: TransferProgress) => void;
-	/** What images are called whose archive has but a tag for them: `name:tag`. */
+	/** What images are called whose archive has but a tag for them: `name:tag`. Default: `import-` and the date, as `ctr` has it. */
 	readonly name?: string;
 	/** Default: every platform. What is unpacked is this machine's, or that of the first. */
 	readonly platforms?: readonly string[];
@@ -34,7 +40,7 @@ export interface ExportOptions extends CallOptions {
 
 /** Sends an archive (OCI layout or docker-archive; plain, gzip or zstd). Resolves with the names of its images once they are there. */
 export async function importArchive(services: Transferring, bytes: AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<readonly string[]> {
-	const {onProgress, name = '', platforms = [], snapshotter = '', unpack = true, labels = {}, ...call} = options;
+	const {onProgress, name = `import-${new Date().toISOString().slice(0, 10)}`, platforms = [], snapshotter = '', unpack = true, labels = {}, ...call} = options;
 	const wanted = platforms.map(one => platformMessage(parsePlatform(one)));
 	const names = new Set<string>();
 	{
@@ -75,21 +81,50 @@ export async function importArchive(services: Transferring, bytes: AsyncIterable
 export async function exportArchive(services: Transferring, names: readonly string[], write: (chunk: Uint8Array) => Promise<void>, options: ExportOptions = {}): Promise<void> {
 	const {platforms = [], allPlatforms = false, withoutDockerManifest = false, withoutForeignLayers = false, ...call} = options;
 	const [first = '', ...others] = names;
-	await using stream = await receiveStream(services, write, call);
+	const tail = new ArchiveTail();
+	await using stream = await receiveStream(services, async chunk => tail.pass(chunk, write), call);
 	const source = ImageStore.encode(ImageStore.fromPartial({name: first, extraReferences: others.map(name => ({name}))})).finish();
 	const destination = ImageExportStream.encode({
 		stream: stream.id, mediaType: '', platforms: platforms.map(one => platformMessage(parsePlatform(one))), allPlatforms,
 		skipCompatibilityManifest: withoutDockerManifest, skipNonDistributable: withoutForeignLayers,
 	}).finish();
-	const [received, transferred] = await Promise.allSettled([stream.done, services.transfer.transfer({
+	const transfer = services.transfer.transfer({
 		source: {typeUrl: 'containerd.types.transfer.ImageStore', value: source},
 		destination: {typeUrl: 'containerd.types.transfer.ImageExportStream', value: destination},
 	}, call).catch(async (error: unknown) => {
 		await stream[Symbol.asyncDispose]();
 		throw error;
-	})]);
+	});
+	const [received, transferred] = await Promise.allSettled([Promise.race([stream.done, transfer.then(async () => tail.quiet(stream.done))]), transfer]);
 	const failure = stream.own() ?? (transferred.status === 'rejected' ? transferred.reason : received.status === 'rejected' ? received.reason : undefined);
 	if (failure !== undefined) {
 		throw failure;
+	}
+}
+
+/** How an archive ends: tar's last two blocks are empty. */
+class ArchiveTail {
+	#zeros = 0;
+	/** Counts beginnings and ends: odd while a chunk is being written. */
+	#turns = 0;
+
+	async pass(chunk: Uint8Array, write: (chunk: Uint8Array) => Promise<void>): Promise<void> {
+		this.#turns++;
+		const last = chunk.findLastIndex(byte => byte !== 0);
+		this.#zeros = last === -1 ? this.#zeros + chunk.length : chunk.length - 1 - last;
+		await write(chunk);
+		this.#turns++;
+	}
+
+	/**
+	 * Resolves when the archive has ended and nothing more comes, or `done` has settled. containerd 2.1 leaves its stream open when it has sent all; empty blocks
+	 * alone may be those of a layer in the archive.
+	 */
+	async quiet(done: Promise<void>): Promise<void> {
+		const settled = done.then(() => true, () => true);
+		for (let [before, isDone] = [-1, false]; !isDone && (before !== this.#turns || before % 2 !== 0 || this.#zeros < TAIL_BYTES);) {
+			before = this.#turns;
+			isDone = await Promise.race([settled, sleep(QUIET_MS, false, {ref: false})]);
+		}
 	}
 }

@@ -92,7 +92,8 @@ export async function receiveStream(services: Streaming, write: (chunk: Uint8Arr
 			// The end of the stream ends the wait for more to grant, which is no failure.
 		}
 	};
-	const messages = services.streaming.stream(requests(), {...call, ...(signal === undefined ? {} : {signal})});
+	const cut = new AbortController();
+	const messages = services.streaming.stream(requests(), {...call, signal: signal === undefined ? cut.signal : AbortSignal.any([signal, cut.signal])});
 	await messages.next();
 	let own: Error | undefined;
 	const give = async (chunk: Uint8Array): Promise<void> => {
@@ -123,8 +124,10 @@ export async function receiveStream(services: Streaming, write: (chunk: Uint8Arr
 	})();
 	done.catch(() => undefined);
 	return {id, done, own: () => own, async [Symbol.asyncDispose]() {
-		stop.abort(new KeelsonError('CANCELLED', 'the export is over'));
-		await messages.return();
+		const over = new KeelsonError('CANCELLED', 'the export is over');
+		stop.abort(over);
+		// There are daemons that do not end it when we do.
+		cut.abort(over);
 		await done.catch(() => undefined);
 	}};
 }

@@ -62,7 +62,9 @@ export function clientSuite(program: Program, {pullsWith}: {readonly pullsWith?:
 			await other.services.namespaces.create({namespace: {name: other.namespace}});
 			t.deepEqual((await other.images.import(Readable.from(chunks))).toSorted(), names);
 			for (const name of names) {
-				t.deepEqual((await other.images.get(name)).target, (await room.client.images.get(name)).target);
+				// containerd 2.1 keeps what the archive says of it besides.
+				const {digest, mediaType, size} = (await room.client.images.get(name)).target;
+				t.like((await other.images.get(name)).target, {digest, mediaType, size});
 			}
 			const process = await other.run({image: room.images.busybox, args: ['echo', 'imported']});
 			t.is((await output(process)).stdout, 'imported\n');
