@@ -1,4 +1,6 @@
-import {readFileSync} from 'node:fs';
+import {readFileSync, rmdirSync} from 'node:fs';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {errnoOf} from '../../../lib/sys/libc.ts';
 import {parseMountTable} from '../../../lib/sys/mount-table.ts';
 
 /** Where a container's control groups lie in the file system. */
@@ -64,4 +66,37 @@ function below({mountPoint, root}: {readonly mountPoint: string; readonly root: 
 export function isUnified(cgroup: ContainerCgroup): cgroup is ContainerCgroup & {readonly unified: string} {
 	const {controllers, unified} = cgroup;
 	return unified !== undefined && ![...controllers.keys()].some(name => !name.startsWith('name='));
+}
+
+/** Two seconds in all: a kernel that is busy lets go of a process's group when it has time. */
+const removalMs: readonly number[] = [0, 20, 80, 400, 1500];
+
+/**
+ * Takes away what the runtime has left of a container's groups. runc tries for a third of a second, and ends well also where one stays. Resolves once
+ * all are gone, or after two seconds; a group that still has processes, or groups below it, stays.
+ */
+export async function removeCgroup({controllers, unified}: ContainerCgroup): Promise<void> {
+	const left = new Set([...controllers.values(), ...unified === undefined ? [] : [unified]]);
+	for (const milliseconds of removalMs) {
+		if (milliseconds > 0) {
+			await sleep(milliseconds);
+		}
+		for (const directory of left) {
+			if (isRemoved(directory)) {
+				left.delete(directory);
+			}
+		}
+		if (left.size === 0) {
+			return;
+		}
+	}
+}
+
+function isRemoved(directory: string): boolean {
+	try {
+		rmdirSync(directory);
+		return true;
+	} catch (error) {
+		return errnoOf(error) === 'ENOENT';
+	}
 }

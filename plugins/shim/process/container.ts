@@ -4,7 +4,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {OciRuntime, RuntimeCreate} from '../../../contracts/oci-runtime/oci-runtime.ts';
 import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
-import {cgroupOf, type ContainerCgroup} from './container-cgroup.ts';
+import {cgroupOf, removeCgroup, type ContainerCgroup} from './container-cgroup.ts';
 import type {CheckpointOptions} from './container-options.ts';
 import type {ContainerPlace, ContainerSetup} from './container-place.ts';
 import {DropCount} from './drop-count.ts';
@@ -102,13 +102,22 @@ export class ShimContainer {
 
 	/** Takes the container from the runtime, once; after a failure the next call tries again. Somebody may have done so behind our back. */
 	async removeFromRuntime({force = false}: {readonly force?: boolean} = {}): Promise<void> {
-		this.#removed ??= this.runtime.delete(this.id, {force}).catch((error: unknown) => {
+		this.#removed ??= this.#remove(force).catch((error: unknown) => {
+			this.#removed = undefined;
+			throw error;
+		});
+		await this.#removed;
+	}
+
+	async #remove(force: boolean): Promise<void> {
+		await this.runtime.delete(this.id, {force}).catch((error: unknown) => {
 			if (!isKeelsonError(error, 'NOT_FOUND')) {
-				this.#removed = undefined;
 				throw error;
 			}
 		});
-		await this.#removed;
+		if (this.cgroup !== undefined) {
+			await removeCgroup(this.cgroup);
+		}
 	}
 
 	async addExec(execId: string, stdio: Stdio, spec: Uint8Array): Promise<void> {
