@@ -7,7 +7,7 @@ import {unmountAll} from '../../lib/sys/mount.ts';
 
 const children = async (): Promise<number> => (await readdir('/proc/self/fd')).length;
 
-test('a tree that is mounted with maps has other owners there, and its own here', async t => {
+test.serial('a tree that is mounted with maps has other owners there, and its own here', async t => {
 	const directory = await mkdtemp(path.join(tmpdir(), 'keelson-idmap-'));
 	t.teardown(async () => rm(directory, {recursive: true, force: true}));
 	const [source, target] = [path.join(directory, 'source'), path.join(directory, 'target')];
@@ -22,7 +22,8 @@ test('a tree that is mounted with maps has other owners there, and its own here'
 	await unmountAll(target);
 });
 
-test('maps that are none are refused, and nothing stays open', async t => {
+// Descriptors of the process are counted: nobody else may open any meanwhile.
+test.serial('maps that are none are refused, and nothing stays open', async t => {
 	const before = await children();
 	for (const uids of ['', 'x', '0:1', '0:0:0', '0:1:1,0:2:1']) {
 		await t.throwsAsync(openUserNamespace({uids, gids: '0:1:1'}), {code: 'INVALID_ARGUMENT'}, uids);
@@ -30,7 +31,7 @@ test('maps that are none are refused, and nothing stays open', async t => {
 	t.is(await children(), before);
 });
 
-test('a tree that is not there, or whose owners cannot be mapped, is refused', async t => {
+test.serial('a tree that is not there, or whose owners cannot be mapped, is refused', async t => {
 	using namespace = await openUserNamespace({uids: '0:1000:1', gids: '0:1000:1'});
 	t.throws(() => mountMapped('/nowhere/at/all', tmpdir(), namespace.fd), {code: 'NOT_FOUND'});
 	t.throws(() => mountMapped('/proc', tmpdir(), namespace.fd), {code: 'INVALID_ARGUMENT'});
