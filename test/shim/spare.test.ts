@@ -2,6 +2,7 @@ import {access, readdir, readFile, readlink, rmdir} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type TestFn} from 'ava';
 import {Options} from '../../api/gen/types/runc/options/oci.ts';
+import {errnoOf} from '../../lib/sys/libc.ts';
 import {spareSocketPath} from '../../plugins/shim/protocol/spare-service.ts';
 import {until} from '../helpers/until.ts';
 import {ShimStage} from './task-stage.ts';
@@ -70,11 +71,7 @@ test('a spare that is killed is replaced, and one that is stopped holds up a con
 		t.not(await stage.shimOf(id), stopped);
 		t.true(performance.now() - began < 10_000);
 	} finally {
-		try {
-			process.kill(stopped, 'SIGKILL');
-		} catch {
-			// Whoever made another in its place has ended it.
-		}
+		kill(stopped);
 	}
 });
 
@@ -100,9 +97,20 @@ test('a spare that is stopped keeps nobody from the end of a stream, and is repl
 		await tasks.delete(containerId);
 		t.deepEqual(await stage.leftovers(containerId), []);
 	} finally {
-		process.kill(stopped, 'SIGKILL');
+		kill(stopped);
 	}
 });
+
+/** Ends a process that somebody who made another in its place may have ended. */
+function kill(pid: number): void {
+	try {
+		process.kill(pid, 'SIGKILL');
+	} catch (error) {
+		if (errnoOf(error) !== 'ESRCH') {
+			throw error;
+		}
+	}
+}
 
 test('a shim that is to have a cgroup of its own may be made of the spare', async t => {
 	await using stage = await ShimStage.open({hasWarmSpare: true, options: {
