@@ -1,9 +1,9 @@
 import {closeSync, openSync, read, writeFileSync, writeSync} from 'node:fs';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {AT, Descriptor, O_CLOEXEC} from './at.ts';
-import {AT_FDCWD, bindings, cString, errnoOf, lastError} from './libc.ts';
+import {AT_FDCWD, bindings, cString, lastError} from './libc.ts';
 import {createPipe} from './pipe.ts';
-import {waitForChild} from './process.ts';
+import {waitUntilGone} from './process.ts';
 import {spawnProcess} from './spawn.ts';
 
 /** How ids inside are ids outside: `inside:outside:count`, several joined by commas. */
@@ -87,17 +87,6 @@ function tryKill(pid: number): void {
 		process.kill(pid, 'SIGKILL');
 	} catch {
 		// It has ended.
-	}
-}
-
-// Somebody who reaps orphans may have been faster.
-async function waitUntilGone(pid: number): Promise<void> {
-	try {
-		await waitForChild(pid);
-	} catch (error) {
-		if (errnoOf(error) !== 'ECHILD') {
-			throw error;
-		}
 	}
 }
 

@@ -14,14 +14,13 @@ export async function mapLayers(options: readonly string[], namespace: number, u
 	await using half = new AsyncDisposableStack();
 	const folder = await mkdtemp(path.join(tmpdir(), 'keelson-mapped-'));
 	half.defer(async () => rmdir(folder));
-	const mapped: string[] = [];
+	let count = 0;
 	const map = async (layer: string): Promise<string> => {
-		const place = path.join(folder, String(mapped.length));
+		const place = path.join(folder, String(count++));
 		await mkdir(place);
 		half.defer(async () => rmdir(place));
 		mountMapped(layer, place, namespace);
 		half.defer(async () => unmount(place));
-		mapped.push(place);
 		return place;
 	};
 	const changed: string[] = [];

@@ -3,7 +3,7 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {fileSystemStatus, MAGIC} from './file-system.ts';
 import {errnoOf} from './libc.ts';
 import {bindMount, UMOUNT, unmountAll} from './mount.ts';
-import {waitForChild} from './process.ts';
+import {waitUntilGone} from './process.ts';
 import {spawnProcess} from './spawn.ts';
 
 /**
@@ -72,15 +72,5 @@ async function createEmptyFile(path: string): Promise<void> {
 	} catch (error) {
 		const code = errnoOf(error) === 'EEXIST' ? 'ALREADY_EXISTS' : errnoOf(error) === 'ENOENT' ? 'NOT_FOUND' : 'INTERNAL';
 		throw new KeelsonError(code, `create network namespace at ${path}: ${errnoOf(error) ?? 'failed'}`, {cause: error});
-	}
-}
-
-async function waitUntilGone(pid: number): Promise<void> {
-	try {
-		await waitForChild(pid);
-	} catch (error) {
-		if (errnoOf(error) !== 'ECHILD') {
-			throw error;
-		}
 	}
 }

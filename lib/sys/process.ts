@@ -72,6 +72,17 @@ export async function waitForChild(pid: number): Promise<ProcessEnd> {
 	}
 }
 
+/** The same where its end is all that counts: somebody who reaps orphans may be faster. */
+export async function waitUntilGone(pid: number): Promise<void> {
+	try {
+		await waitForChild(pid);
+	} catch (error) {
+		if (errnoOf(error) !== 'ECHILD') {
+			throw error;
+		}
+	}
+}
+
 /** Reads the status that wait(2) and PIDFD_GET_INFO give. */
 export function decodeWaitStatus(pid: number, status: number): ProcessEnd {
 	const signal = status & 0x7f;

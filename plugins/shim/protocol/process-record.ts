@@ -1,6 +1,7 @@
-import {closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
+import {closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import path from 'node:path';
 import type {ProcessExit, Stdio} from '../../../contracts/task/task.ts';
+import {readRecord, replaceRecord} from './record-file.ts';
 
 /** What a shim that takes over must know of a process of a container; kept in the bundle. Files of init are named `init.*`, of an exec `exec-<id>.*`. */
 export interface ProcessRecord {
@@ -28,12 +29,12 @@ export function keepsRecords(bundle: string): boolean {
 export type Told = 'create' | 'start' | 'exit';
 
 export function recordProcess(bundle: string, execId: string, record: ProcessRecord): void {
-	replace(fileOf(bundle, execId, 'process'), JSON.stringify(record));
+	replaceRecord(fileOf(bundle, execId, 'process'), record);
 }
 
 /** Undefined where no shim of ours made the process. */
 export function recordedProcess(bundle: string, execId: string): ProcessRecord | undefined {
-	return read(fileOf(bundle, execId, 'process')) as ProcessRecord | undefined;
+	return readRecord(fileOf(bundle, execId, 'process')) as ProcessRecord | undefined;
 }
 
 /** Ids of the execs that a bundle has records of. */
@@ -51,12 +52,12 @@ export function forgetExec(bundle: string, execId: string): void {
 
 /** Writes how a process ended into its bundle, for those who come when this shim is gone. */
 export function recordExit(bundle: string, execId: string, {pid, exitStatus, exitedAt}: ProcessExit): void {
-	replace(fileOf(bundle, execId, 'exit'), JSON.stringify({pid, exitStatus, exitedAt: exitedAt.toISOString()}));
+	replaceRecord(fileOf(bundle, execId, 'exit'), {pid, exitStatus, exitedAt: exitedAt.toISOString()});
 }
 
 /** What `recordExit` wrote; undefined when the process did not end while a shim was there. */
 export function recordedExit(bundle: string, execId: string): ProcessExit | undefined {
-	const exit = read(fileOf(bundle, execId, 'exit')) as {pid: number; exitStatus: number; exitedAt: string} | undefined;
+	const exit = readRecord(fileOf(bundle, execId, 'exit')) as {pid: number; exitStatus: number; exitedAt: string} | undefined;
 	return exit === undefined ? undefined : {...exit, exitedAt: new Date(exit.exitedAt)};
 }
 
@@ -95,17 +96,4 @@ export function recordedPid(bundle: string, execId: string): number {
 
 function fileOf(bundle: string, execId: string, suffix: string): string {
 	return path.join(bundle, `${execId === '' ? 'init' : `exec-${execId}`}.${suffix}`);
-}
-
-function replace(file: string, text: string): void {
-	writeFileSync(`${file}.new`, text, {mode: 0o600});
-	renameSync(`${file}.new`, file);
-}
-
-function read(file: string): unknown {
-	try {
-		return JSON.parse(readFileSync(file, 'utf8'));
-	} catch {
-		return undefined;
-	}
 }

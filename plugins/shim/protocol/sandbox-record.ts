@@ -1,5 +1,6 @@
-import {readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
+import {rmSync} from 'node:fs';
 import path from 'node:path';
+import {readRecord, replaceRecord} from './record-file.ts';
 
 /** What a shim that takes over must know of a sandbox; kept in its bundle from its creation until it is shut down. */
 export interface SandboxRecord {
@@ -10,19 +11,17 @@ export interface SandboxRecord {
 }
 
 export function recordSandbox(bundle: string, {createdAt, netnsPath, isStarted, exitedAt}: SandboxRecord): void {
-	const file = fileIn(bundle);
-	writeFileSync(`${file}.new`, JSON.stringify({createdAt, netnsPath, isStarted, exitedAt}), {mode: 0o600});
-	renameSync(`${file}.new`, file);
+	replaceRecord(fileIn(bundle), {createdAt, netnsPath, isStarted, exitedAt});
 }
 
 /** Undefined where no shim of ours has made one, or it was shut down. */
 export function recordedSandbox(bundle: string): SandboxRecord | undefined {
-	try {
-		const {createdAt, netnsPath, isStarted, exitedAt} = JSON.parse(readFileSync(fileIn(bundle), 'utf8')) as {createdAt: string; netnsPath: string; isStarted: boolean; exitedAt?: string};
-		return {netnsPath, isStarted, createdAt: new Date(createdAt), exitedAt: exitedAt === undefined ? undefined : new Date(exitedAt)};
-	} catch {
+	const found = readRecord(fileIn(bundle)) as {createdAt: string; netnsPath: string; isStarted: boolean; exitedAt?: string} | undefined;
+	if (found === undefined) {
 		return undefined;
 	}
+	const {createdAt, exitedAt, ...rest} = found;
+	return {...rest, createdAt: new Date(createdAt), exitedAt: exitedAt === undefined ? undefined : new Date(exitedAt)};
 }
 
 /** It was shut down: nobody is to take it over. */
