@@ -1,5 +1,6 @@
 import {spawn} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
+import {once} from 'node:events';
 import {existsSync} from 'node:fs';
 import {mkdir, rmdir, writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -19,6 +20,11 @@ async function group(t: {teardown(undo: () => Promise<void>): void}, below = mem
 test('what a runtime has left of the groups is taken away, once their last process is gone', async t => {
 	const [empty, busy] = [await group(t), await group(t)];
 	const child = spawn('/bin/sleep', ['60']);
+	const ended = once(child, 'exit');
+	t.teardown(async () => {
+		child.kill('SIGKILL');
+		await ended;
+	});
 	await writeFile(path.join(busy, 'cgroup.procs'), String(child.pid));
 	const removing = removeCgroup({controllers: new Map([['memory', busy], ['pids', path.join(memory, 'keelson-never-was')]]), unified: empty});
 	await sleep(50);
