@@ -7,6 +7,7 @@ import {connect, isKeelsonError, type Process, type TransferProgress} from '../.
 import {succeed} from '../helpers/command.ts';
 import type {Program} from '../helpers/daemon.ts';
 import {programsOf, type Release} from '../helpers/releases.ts';
+import {showSize} from '../helpers/terminal.ts';
 import {until} from '../helpers/until.ts';
 import {ClientRoom} from './client-room.ts';
 
@@ -164,7 +165,7 @@ export function clientSuite(program: Program, {pullsWith}: {readonly pullsWith?:
 	});
 
 	test.serial('a terminal has one output, a size, and takes Ctrl-C', async t => {
-		await using process = await room.client.run({image: room.images.busybox, args: ['sh', '-c', 'stty size; trap "echo caught; exit 3" INT; echo ready; while :; do sleep 0.1; done'], tty: true, size: {columns: 99, rows: 33}});
+		await using process = await room.client.run({image: room.images.busybox, args: ['sh', '-c', `${showSize}; trap "echo caught; exit 3" INT; echo ready; while :; do sleep 0.1; done`], tty: true, size: {columns: 99, rows: 33}});
 		t.is(process.stderr, undefined);
 		await process.resize({columns: 99, rows: 33});
 		let shown = '';
@@ -177,7 +178,7 @@ export function clientSuite(program: Program, {pullsWith}: {readonly pullsWith?:
 				break;
 			}
 		}
-		t.regex(shown, /caught/);
+		t.regex(shown, /33 99[^]*caught/);
 		t.is((await process.wait()).exitCode, 3);
 	});
 

@@ -2,6 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import {command} from '../helpers/command.ts';
 import {until} from '../helpers/until.ts';
+import {showSize} from '../helpers/terminal.ts';
 import {keelsonPath} from '../helpers/keelson-program.ts';
 import {CommandRoom} from './command-room.ts';
 
@@ -84,7 +85,7 @@ test.serial('run ends when nobody reads what it prints', async t => {
 test.serial('run -t gives a terminal that has our size', async t => {
 	await using terminal = keelson.terminal('run', '--rm', '-t', busybox, 'sh');
 	await terminal.shows(/# (?:\u001B\[6n)?$/);
-	terminal.type('stty size; echo $((6*7)); exit 4\r');
+	terminal.type(`${showSize}; echo $((6*7)); exit 4\r`);
 	await terminal.shows(/24 80[\r\n]+42/);
 	t.is(await terminal.exit(), 4);
 });

@@ -1,5 +1,6 @@
 import {readFile} from 'node:fs/promises';
 import path from 'node:path';
+import {showSize} from '../helpers/terminal.ts';
 import {until} from '../helpers/until.ts';
 import type {Story} from './docker-room.ts';
 
@@ -28,11 +29,11 @@ export function processStories(story: Story): void {
 	story('-it is a terminal of the client\'s size, for run and for exec', async (t, {docker, images: {busybox}}) => {
 		await using terminal = docker.terminal('run', '--rm', '-it', '--network', 'none', '--name', 'typed', busybox, 'sh');
 		await terminal.shows(/# /v);
-		terminal.type('stty size; tty\r');
+		terminal.type(`${showSize}; tty\r`);
 		await terminal.shows(/24 80\s+\/dev\/(?:console|pts\/0)/v);
 		await using second = docker.terminal('exec', '-it', 'typed', 'sh');
 		await second.shows(/# /v);
-		second.type('stty size; tty; exit 6\r');
+		second.type(`${showSize}; tty; exit 6\r`);
 		await second.shows(/24 80\s+\/dev\/pts\/\d/v);
 		t.is(await second.exit(), 6);
 		terminal.type('sleep 100\r');

@@ -4,6 +4,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {command, succeed} from '../helpers/command.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {isSince} from '../helpers/releases.ts';
+import {showSize} from '../helpers/terminal.ts';
 import {until} from '../helpers/until.ts';
 
 const scenario = endToEnd('run', {pairs: true});
@@ -149,7 +150,7 @@ scenario('much output comes whole', async ({t, ctr, images}) => {
 });
 
 scenario('-t gives a terminal of the caller\'s size', async ({t, ctr, images}) => {
-	await using terminal = ctr.terminal('run', '--rm', '-t', images.busybox, 'tty', 'sh', '-c', 'tty; sleep 0.3; stty size; read line; echo "got $line"; exit 4');
+	await using terminal = ctr.terminal('run', '--rm', '-t', images.busybox, 'tty', 'sh', '-c', `tty; ${showSize}; read line; echo "got $line"; exit 4`);
 	await terminal.shows(/\/dev\/pts\/0/v);
 	await terminal.shows(/24 80/v);
 	terminal.type('typed\r');

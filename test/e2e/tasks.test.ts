@@ -2,6 +2,7 @@ import {readFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {Ctr} from '../helpers/ctr.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
+import {showSize} from '../helpers/terminal.ts';
 import {until} from '../helpers/until.ts';
 
 const scenario = endToEnd('tasks', {pairs: true});
@@ -64,7 +65,7 @@ scenario('exec -d returns at once; its id is taken until it is deleted', async (
 scenario('exec -t gives a terminal', async ({t, ctr, images}) => {
 	await ctr.ok('run', '-d', images.busybox, 'host', 'sleep', '60');
 	await using terminal = ctr.terminal('tasks', 'exec', '-t', '--exec-id', 'tty', 'host', 'sh');
-	terminal.type('stty size; tty\r');
+	terminal.type(`${showSize}; tty\r`);
 	await terminal.shows(/24 80/v);
 	await terminal.shows(/\/dev\/pts\//v);
 	terminal.type('exit 6\r');

@@ -4,6 +4,9 @@ import type {Readable, Writable} from 'node:stream';
 import {tail} from './command.ts';
 import {until} from './until.ts';
 
+/** For a shell in a terminal: shows the terminal's size as soon as it has one. Clients set it once the process runs, which may be after the shell has read its first line. */
+export const showSize = 'until stty size 2>/dev/null | grep " "; do sleep 0.1; done';
+
 /** A program on a terminal of 24 rows and 80 columns (util-linux `script`), for commands that refuse to run without one. */
 export class Terminal implements AsyncDisposable {
 	readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
