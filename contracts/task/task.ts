@@ -53,6 +53,8 @@ export interface CreateTask extends Stdio {
 	readonly checkpoint?: Descriptor;
 	/** Another shim binary, by absolute path. */
 	readonly runtimePath?: string;
+	/** For a container of a sandbox: where the shim that runs it answers (`unix:///…`, ttrpc), and which task protocol (2 or 3) it speaks. Default: as its controller says. */
+	readonly taskApi?: {readonly address: string; readonly version: number};
 }
 
 export interface ExecProcess extends ProcessKey, Stdio {

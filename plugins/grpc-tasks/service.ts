@@ -18,12 +18,13 @@ export interface TasksParts {
 
 export function tasksService({tasksFor, checkpoint}: TasksParts): GrpcService {
 	return grpcService(TasksDefinition, {
-		async create({containerId, rootfs, stdin, stdout, stderr, terminal, checkpoint: from, options, runtimePath}, context) {
+		async create({containerId, rootfs, stdin, stdout, stderr, terminal, checkpoint: from, options, runtimePath, taskApiAddress, taskApiVersion}, context) {
 			const pid = await tasksFor(context).create({
 				containerId, rootfs, stdin, stdout, stderr, terminal,
 				...(options === undefined ? {} : {options}),
 				...(from === undefined ? {} : {checkpoint: descriptorOf(from, 'checkpoint')}),
 				...(runtimePath === '' ? {} : {runtimePath}),
+				...(taskApiAddress === '' ? {} : {taskApi: {address: taskApiAddress, version: taskApiVersion}}),
 			}, context.signal);
 			return {containerId, pid};
 		},

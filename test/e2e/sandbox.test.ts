@@ -3,16 +3,19 @@ import path from 'node:path';
 import anyTest, {type TestFn} from 'ava';
 import {Metrics as MetricsV1} from '../../api/gen/cgroups/cgroup1/metrics.ts';
 import {Metrics as MetricsV2} from '../../api/gen/cgroups/cgroup2/metrics.ts';
-import {EventsDefinition} from '../../api/gen/services/events/v1/events.ts';
 import {ControllerDefinition, StoreDefinition} from '../../api/gen/services/sandbox/v1/sandbox.ts';
 import type {Metric} from '../../api/gen/types/metrics.ts';
+import {Options} from '../../api/gen/types/runc/options/oci.ts';
+import {Status} from '../../api/gen/types/task/task.ts';
 import {Connection} from '../../plugins/proxy-grpc/connection.ts';
 import {containerd} from '../helpers/containerd-program.ts';
 import {Daemon} from '../helpers/daemon.ts';
 import {keelson} from '../helpers/keelson-program.ts';
+import {listening} from '../helpers/listening.ts';
 import {Registry} from '../helpers/registry.ts';
 import {programsOf, type Release} from '../helpers/releases.ts';
 import {pushTestImages} from '../helpers/test-images.ts';
+import {clientOf, createContainer, createTask, remove} from '../helpers/task-client.ts';
 import {until} from '../helpers/until.ts';
 
 const test = anyTest.serial as TestFn;
@@ -55,7 +58,7 @@ for (const {program, runtime, isOurs} of targets) {
 		using client = new Connection({address: daemon.places.address, headers: {'containerd-namespace': ctr.namespace}});
 		const [store, controller] = [StoreDefinition, ControllerDefinition];
 		const named = {sandboxId: 'sb', sandboxer: 'shim'};
-		await using events = ctr.background('events');
+		await using events = await listening(daemon, ctr);
 		const told = (topic: string, {stdout} = events) => stdout.includes(` /sandboxes/${topic} `);
 
 		// Their shim wants one; ours does without.
@@ -108,11 +111,7 @@ for (const {program, runtime, isOurs} of targets) {
 		t.true((await readFile(`/proc/${shim}/stat`, 'utf8')).length > 0, 'the sandbox outlives its containers');
 
 		// Who listened was cut off by the restart.
-		await using later = ctr.background('events');
-		await until('the listener to hear', async () => {
-			await client.unary(EventsDefinition.fullName, EventsDefinition.methods.publish, {topic: '/listen/probe', event: {typeUrl: 'containerd.events.SandboxStart', value: new Uint8Array(0)}});
-			return later.stdout.includes(' /listen/probe ');
-		});
+		await using later = await listening(daemon, ctr);
 		const waiting = client.unary(controller.fullName, controller.methods.wait, named);
 		await client.unary(controller.fullName, controller.methods.stop, {...named, timeoutSecs: 1});
 		// Their shim ends with the sandbox, and takes the answer along.
@@ -166,6 +165,45 @@ test('a sandbox whose shim is killed where there is no spare is not ready, and c
 	await t.throwsAsync(client.unary(fullName, methods.create, {sandboxId: 'none', sandboxer: 'nobody', sandbox}), {code: 'NOT_FOUND', message: /"nobody"/v});
 	await until('nothing to be left', async () => (await daemon.leftovers()).length === 0);
 	t.deepEqual(await readdir(path.join(daemon.places.state, 'io.containerd.sandbox.controller.v1.shim', ctr.namespace)), []);
+});
+
+test('a container of a sandbox whose controller is not known here goes to the shim that its client names', async t => {
+	t.timeout(60_000);
+	await using registry = await Registry.start();
+	const images = await pushTestImages(registry);
+	await using daemon = await Daemon.start(keelson({config: noSpare}));
+	const ctr = daemon.ctr('2.1', daemon.namespace('sandbox'));
+	await ctr.ok('images', 'pull', '--plain-http', images.busybox);
+	using client = clientOf(daemon, ctr);
+	const {containers, sandboxController, sandboxStore, tasks} = client.services;
+	const named = {sandboxId: 'sb', sandboxer: 'shim'};
+	const sandbox = {...named, runtime: {name: 'io.containerd.runc.v2', options: undefined}, labels: {}, extensions: {}, spec: undefined, createdAt: undefined, updatedAt: undefined};
+	await sandboxStore.create({sandbox});
+	await sandboxController.create({...named, sandbox});
+	const {address, version, pid} = await sandboxController.start(named);
+	await sandboxStore.create({sandbox: {...sandbox, sandboxId: 'elsewhere', sandboxer: 'nobody'}});
+	for (const [id, request] of [
+		['by-request', {taskApiAddress: address, taskApiVersion: version}],
+		['by-options', {options: {typeUrl: 'containerd.runc.v1.Options', value: Options.encode(Options.fromPartial({taskApiAddress: address, taskApiVersion: version})).finish()}}],
+	] as const) {
+		await createContainer(client, ctr, images.busybox, {id: `made-${id}`, args: ['sleep', '60']});
+		const {container} = await containers.get({id: `made-${id}`});
+		await containers.create({container: {...container, id, sandbox: 'elsewhere'}});
+		await t.throwsAsync(createTask(client, id), {code: 'NOT_FOUND', message: /"?nobody"?/v});
+		for (const wrong of [{taskApiAddress: 'tcp://127.0.0.1:1', taskApiVersion: 2}, {taskApiAddress: address, taskApiVersion: 1}]) {
+			await t.throwsAsync(createTask(client, id, wrong), {code: 'INVALID_ARGUMENT', message: /task API/v});
+		}
+		const task = await createTask(client, id, request);
+		t.is(await parentOf(String(task)), pid);
+		await tasks.start({containerId: id});
+		await daemon.restart();
+		t.like((await tasks.get({containerId: id})).process, {pid: task, status: Status.RUNNING});
+		await remove(ctr, id, `made-${id}`);
+	}
+	t.like(await sandboxController.status(named), {pid, state: 'SANDBOX_READY'});
+	await sandboxController.shutdown(named);
+	await Promise.all(['sb', 'elsewhere'].map(async sandboxId => sandboxStore.delete({sandboxId})));
+	await until('nothing to be left', async () => (await daemon.leftovers()).length === 0);
 });
 
 for (const hasContainer of [true, false]) {

@@ -7,6 +7,7 @@ import {makeFifo} from '../../lib/sys/file-system.ts';
 import {succeed} from '../helpers/command.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {FifoReader} from '../helpers/fifo-reader.ts';
+import {listening} from '../helpers/listening.ts';
 import {clientOf, createContainer, createTask, remove} from '../helpers/task-client.ts';
 import {until} from '../helpers/until.ts';
 
@@ -62,8 +63,7 @@ scenario('a logging program takes both streams, knows for whom, and is there bef
 });
 
 scenario('a container that is killed for want of memory is told of before its exit', async ({t, ctr, images, daemon}) => {
-	await using events = ctr.background('events');
-	await sleep(200);
+	await using events = await listening(daemon, ctr);
 	using client = clientOf(daemon, ctr);
 	await createContainer(client, ctr, images.busybox, {id: 'hungry', args: ['sh', '-c', 'dd if=/dev/zero of=/dev/null bs=200M count=1; exit 1'], change: spec => {
 		spec.linux.resources = {...spec.linux.resources, memory: {limit: 16 * 1024 * 1024}};

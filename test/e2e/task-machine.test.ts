@@ -1,4 +1,5 @@
-import {readdir, readFile} from 'node:fs/promises';
+import {readdir, readFile, rm} from 'node:fs/promises';
+import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Metrics} from '../../api/gen/cgroups/cgroup1/metrics.ts';
 import {Status} from '../../api/gen/types/task/task.ts';
@@ -222,3 +223,15 @@ scenario('64 MiB of output come whole and in order', async ({t, ctr, images}) =>
 	const [theirs, ours] = [await digestOf(ctr.program, ...ctr.arguments(['run', '--rm', images.busybox, 'loud', 'seq', '1', '8600000'])), await digestOf('seq', '1', '8600000')];
 	t.is(theirs, ours);
 });
+
+scenario('1 GiB of output comes whole and in order', async ({t, ctr, images, daemon}) => {
+	const file = path.join(daemon.scratch, 'gibibyte');
+	try {
+		const script = 'head -c 1G /dev/urandom | tee "$1" | sha256sum; shift; "$@" | sha256sum';
+		const words = ctr.arguments(['run', '--rm', '--mount', `type=bind,src=${file},dst=/gibibyte,options=rbind:ro`, images.busybox, 'loud', 'cat', '/gibibyte']);
+		const [written, read] = (await succeed('sh', ['-c', script, 'sh', file, ctr.program, ...words], {timeoutMs: 100_000})).stdout.trimEnd().split('\n');
+		t.is(read, written);
+	} finally {
+		await rm(file, {force: true});
+	}
+}, {only: 'keelson', until: '1.6', pairs: false});

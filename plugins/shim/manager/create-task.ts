@@ -5,7 +5,7 @@ import {KeelsonError} from '../../../kernel/errors.ts';
 import {Options} from '../../../api/gen/types/runc/options/oci.ts';
 import {joinCgroup, makeCgroup} from '../../../lib/sys/control-group.ts';
 import {failpoint} from '../protocol/failpoint.ts';
-import {Bundle} from './bundle.ts';
+import {Bundle, type ShimAddress} from './bundle.ts';
 import {removeDeadSocket} from './dead-socket.ts';
 import {LogPipe} from './log-pipe.ts';
 import {withOciRuntime} from './oci-runtime-option.ts';
@@ -49,7 +49,7 @@ export async function createTask(world: TaskWorld, metadata: Metadata, namespace
 	failpoint('daemon.create.network');
 	const shim = container.sandbox === ''
 		? await acquireShim(world, bundle, binary, request, options, signal)
-		: await borrowShim(world, metadata, bundle, {binary, sandboxId: container.sandbox, signal});
+		: await borrowShim(world, metadata, bundle, {binary, sandboxId: container.sandbox, given: taskApiOf(request, options), signal});
 	half.defer(async () => world.pool.release(shim, containerId));
 	task.shim = shim;
 	task.hasCheckpoint = request.checkpoint !== undefined;
@@ -117,9 +117,16 @@ async function acquireShim(
 }
 
 // As in containerd: what runs the sandbox runs its containers, whatever their own records say of a runtime.
-async function borrowShim({pool, program, sandboxes}: TaskWorld, metadata: Metadata, bundle: Bundle, {binary, sandboxId, signal}: {
-	readonly binary: string; readonly sandboxId: string; readonly signal: AbortSignal;
+async function borrowShim({pool, program, sandboxes}: TaskWorld, metadata: Metadata, bundle: Bundle, {binary, sandboxId, given, signal}: {
+	readonly binary: string; readonly sandboxId: string; readonly given: ShimAddress | undefined; readonly signal: AbortSignal;
 }): Promise<RunningShim> {
+	const adopt = async (address: ShimAddress): Promise<RunningShim> => {
+		await bundle.writeSandbox(sandboxId);
+		return pool.adopt(program(binary), bundle, address, {isShared: false, isBorrowed: true, signal});
+	};
+	if (given !== undefined) {
+		return adopt(given);
+	}
 	const {namespace} = bundle;
 	const {sandboxer} = await metadata.scope({namespace}).sandboxes.get(sandboxId);
 	const controller = sandboxes.get(sandboxer || 'shim');
@@ -127,8 +134,20 @@ async function borrowShim({pool, program, sandboxes}: TaskWorld, metadata: Metad
 		throw new KeelsonError('NOT_FOUND', `sandbox ${sandboxId} is run by ${sandboxer}: no such sandbox controller`);
 	}
 	const {address, version} = await controller.sandboxes(namespace).status(sandboxId, false, signal);
-	await bundle.writeSandbox(sandboxId);
-	return pool.adopt(program(binary), bundle, {address, version, protocol: 'ttrpc'}, {isShared: false, isBorrowed: true, signal});
+	return adopt({address, version, protocol: 'ttrpc'});
+}
+
+// Of a controller that keeps addresses to itself, clients hand on what its Start answered: in the request, or in runc's options.
+function taskApiOf({taskApi}: CreateTask, options: CreateTask['options']): ShimAddress | undefined {
+	const {taskApiAddress, taskApiVersion} = runcOptions(options);
+	const {address, version} = taskApi ?? {address: taskApiAddress, version: taskApiVersion};
+	if (address === '') {
+		return undefined;
+	}
+	if (!/^(?:unix:\/\/)?\/./v.test(address) || (version !== 2 && version !== 3)) {
+		throw new KeelsonError('INVALID_ARGUMENT', `task API ${address}, version ${version}: expected unix:///path and version 2 or 3`);
+	}
+	return {address, version, protocol: 'ttrpc'};
 }
 
 // Our own does so itself; of the others only some, and those only when told in the way of their age.
