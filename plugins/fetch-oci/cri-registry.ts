@@ -3,7 +3,7 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import type {CredentialSource} from './credentials.ts';
 import {credentialsIn} from './docker-config.ts';
 import {readerFor} from './hosts-directory.ts';
-import type {HostsRule, RegistryHost, Trust} from './hosts.ts';
+import type {Capability, HostsRule, RegistryHost, Trust} from './hosts.ts';
 
 const text = z.string().default('');
 
@@ -20,6 +20,9 @@ const schema = z.object({
 
 /** Ids under which containerd keeps the table, newest first. */
 const PLUGINS = ['io.containerd.cri.v1.images', 'io.containerd.grpc.v1.cri'] as const;
+
+/** What a kubelet asks of an endpoint. A push goes to the registry itself, never to who mirrors it. */
+const ENDPOINT_MAY: ReadonlySet<Capability> = new Set(['pull', 'resolve']);
 
 type Table = z.output<typeof schema>;
 
@@ -64,7 +67,10 @@ async function hostsOf(table: Table, registry: string, own: RegistryHost, where:
 		bases.push(own.base);
 	}
 	const headers = Object.fromEntries(Object.entries(table.headers ?? {}).map(([name, values]) => [name.toLowerCase(), values.join(', ')]));
-	return Promise.all(bases.map(async base => ({...own, base, headers, trust: await trustOf(table, base.host, where)})));
+	return Promise.all(bases.map(async base => ({
+		...own, base, headers, trust: await trustOf(table, base.host, where),
+		...(base.host === own.base.host ? {} : {capabilities: ENDPOINT_MAY}),
+	})));
 }
 
 function baseOf(endpoint: string, where: string): URL {

@@ -18,6 +18,7 @@ function shortOf({base, capabilities, headers, trust, mirrorOf, credentials}: Re
 }
 
 const every = 'pull push resolve';
+const reading = 'pull resolve';
 const signal = new AbortController().signal;
 
 test('without any file a registry is its own host; Docker Hub has another address; loopback speaks plain http', async t => {
@@ -110,8 +111,8 @@ test('containerd\'s CRI table counts where no hosts.toml does: mirrors, those of
 	const hosts = async (registry: string): Promise<object[]> => (await hostsFor(registry, {directories: [], ...cri === undefined ? {} : {otherwise: cri.hosts}})).map(shortOf);
 	const headers = {'x-node': 'a, b'};
 	t.deepEqual(await hosts('docker.io'), [
-		{at: 'http://127.0.0.1:5000/v2', may: every, headers, mirrorOf: 'docker.io'},
-		{at: 'https://mirror.example.com/hub/v2', may: every, headers, ca: ['CA'], client: [{certificate: 'CERT', key: 'KEY'}], mirrorOf: 'docker.io'},
+		{at: 'http://127.0.0.1:5000/v2', may: reading, headers, mirrorOf: 'docker.io'},
+		{at: 'https://mirror.example.com/hub/v2', may: reading, headers, ca: ['CA'], client: [{certificate: 'CERT', key: 'KEY'}], mirrorOf: 'docker.io'},
 		{at: 'https://registry-1.docker.io/v2', may: every, headers},
 	]);
 	t.deepEqual(await hosts('own.example.com'), [{at: 'https://own.example.com/v2', may: every, headers, skipVerify: true}]);

@@ -48,6 +48,20 @@ test('a node\'s CRI table and the plugin\'s own credentials are what a pull goes
 	t.is(mirror.asked.at(-1)?.url, '/v2/a/manifests/1?ns=registry.invalid');
 });
 
+test('a push goes to the registry itself, whatever mirrors the CRI table has', async t => {
+	await using mirror = await HttpStub.start((_request, response) => response.writeHead(200).end());
+	await using own = await HttpStub.start((request, response) => response.writeHead(request.method === 'HEAD' ? 404 : 201).end());
+	await using kernel = await booted(await treeOf(t, {}), {
+		'io.containerd.grpc.v1.cri': {registry: {mirrors: {[own.host]: {endpoint: [`http://${mirror.host}`]}}}},
+		'io.keelson.fetch.v1.oci': {docker_config: ''},
+	});
+	await using target = await kernel.registry?.target(`${own.host}/a:1`);
+	await using writer = await target?.push({mediaType: mediaTypes.ociManifest, digest, size: manifest.length});
+	await writer?.write(manifest);
+	await writer?.commit();
+	t.deepEqual([own.asked.at(-1)?.method, mirror.asked], ['PUT', []], kernel.log);
+});
+
 test('config_path of the CRI table is a tree of hosts.toml, and Docker\'s file is asked who is there', async t => {
 	await using registry = await HttpStub.start((request, response) => {
 		if (request.headers.authorization !== `Basic ${Buffer.from('docker:word').toString('base64')}`) {
