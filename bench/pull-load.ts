@@ -1,4 +1,4 @@
-import {readFile} from 'node:fs/promises';
+import {readdir, readFile, readlink} from 'node:fs/promises';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Client, credentials} from '@grpc/grpc-js';
 import {VersionDefinition} from '../api/gen/services/version/v1/version.ts';
@@ -6,10 +6,12 @@ import type {Daemon} from '../test/helpers/daemon.ts';
 import {percentile} from './measure.ts';
 
 const EVERY_MS = 10;
+// A look at every process takes the processor from what is measured.
+const WEIGHED_EVERY_MS = 100;
 
 /** What a daemon takes, and how it answers, while something else is going on. */
 export interface Load {
-	/** The most that was resident, megabytes: the daemon with all its threads. */
+	/** The most that was resident, megabytes: the daemon with all its threads, and the programs that it started (shims, which are ours as well, apart). */
 	readonly peakMegabytes: number;
 	/** Of a unary call every ten milliseconds. */
 	readonly p99Ms: number;
@@ -22,22 +24,43 @@ export async function loadDuring(daemon: Daemon, work: () => Promise<unknown>): 
 	const over = new AbortController();
 	const watch = (async () => {
 		while (!over.signal.aborted) {
-			const status = await readFile(`/proc/${daemon.pid}/status`, 'utf8');
-			peakKilobytes = Math.max(peakKilobytes, Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0));
 			const began = performance.now();
 			await version(client);
 			latencies.push(performance.now() - began);
 			await sleep(EVERY_MS);
 		}
 	})();
+	const weigh = (async () => {
+		while (!over.signal.aborted) {
+			peakKilobytes = Math.max(peakKilobytes, await residentWithPrograms(daemon.pid));
+			await sleep(WEIGHED_EVERY_MS);
+		}
+	})();
 	try {
 		await work();
 	} finally {
 		over.abort();
-		await watch;
+		await Promise.all([watch, weigh]);
 		client.close();
 	}
 	return {peakMegabytes: peakKilobytes / 1024, p99Ms: percentile(latencies, 0.99)};
+}
+
+/** Kilobytes. A child that is still what the daemon is has not begun yet, or is a shim. */
+async function residentWithPrograms(pid: number): Promise<number> {
+	const own = await readlink(`/proc/${pid}/exe`);
+	let sum = await resident(String(pid));
+	for (const other of await readdir('/proc')) {
+		const isChild = /^\d+$/.test(other) && (await readFile(`/proc/${other}/status`, 'utf8').catch(() => '')).includes(`\nPPid:\t${pid}\n`);
+		if (isChild && await readlink(`/proc/${other}/exe`).catch(() => own) !== own) {
+			sum += await resident(other);
+		}
+	}
+	return sum;
+}
+
+async function resident(pid: string): Promise<number> {
+	return Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''))?.[1] ?? 0);
 }
 
 async function version(client: Client): Promise<void> {

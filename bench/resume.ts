@@ -4,7 +4,7 @@ import type {AddressInfo} from 'node:net';
 import {image, layer, type Blob} from '../test/helpers/oci-image.ts';
 import {tar} from '../test/helpers/tar-writer.ts';
 import {until} from '../test/helpers/until.ts';
-import {oursByTransfer, pullSeconds, withEntrant} from './entrants.ts';
+import {oursByTransfer, withEntrant} from './entrants.ts';
 import {onFreshDisk} from './fresh-disk.ts';
 
 const LAYER_BYTES = 200 * 1024 * 1024;
@@ -15,14 +15,14 @@ const KILL_AT = 0.8;
 export async function shareFetchedAgain(): Promise<number> {
 	const big = layer(tar([{name: 'big', body: randomBytes(LAYER_BYTES)}]), 'none');
 	await using registry = await CountingRegistry.start(big);
-	return await onFreshDisk('tmpfs', async () => withEntrant(oursByTransfer, async (ctr, daemon) => {
-		const first = pullSeconds(ctr, registry.reference).catch(() => undefined);
+	return await onFreshDisk('tmpfs', async () => withEntrant(oursByTransfer, async (pull, daemon) => {
+		const first = pull(registry.reference).catch(() => undefined);
 		await until('four fifths of the layer to be sent', async () => registry.sent >= KILL_AT * big.bytes.length, {timeoutMs: 60_000, everyMs: 1});
 		await daemon.kill9();
 		await first;
 		registry.goOn();
 		await daemon.start();
-		await pullSeconds(ctr, registry.reference);
+		await pull(registry.reference);
 		return (registry.sent - big.bytes.length) / big.bytes.length;
 	}));
 }
