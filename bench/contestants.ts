@@ -1,6 +1,6 @@
 import {containerd} from '../test/helpers/containerd-program.ts';
 import type {Ctr} from '../test/helpers/ctr.ts';
-import {Daemon, type Program} from '../test/helpers/daemon.ts';
+import {Daemon, type DaemonOptions, type Program} from '../test/helpers/daemon.ts';
 import {keelson} from '../test/helpers/keelson-program.ts';
 import type {Release} from '../test/helpers/releases.ts';
 import {onFreshDisk} from './fresh-disk.ts';
@@ -17,11 +17,11 @@ export interface Contestant {
 /**
  * Runs `work` with a fresh keelson and a fresh containerd of each of the releases, all on one fresh file system, and removes everything afterwards.
  */
-export async function withPeers(purpose: string, releases: readonly Release[], work: (ours: Contestant, peers: readonly Contestant[]) => Promise<void>): Promise<void> {
+export async function withPeers(purpose: string, releases: readonly Release[], work: (ours: Contestant, peers: readonly Contestant[]) => Promise<void>, options?: DaemonOptions): Promise<void> {
 	await onFreshDisk('tmpfs', async () => {
 		await using daemons = new AsyncDisposableStack();
 		const start = async (who: Contestant['who'], name: string, program: Program): Promise<Contestant> => {
-			const daemon = daemons.use(await Daemon.start(program));
+			const daemon = daemons.use(await Daemon.start(program, options));
 			return {who, name, daemon, ctr: daemon.ctr('1.6', daemon.namespace(`bench-${purpose}`))};
 		};
 		const ours = await start('ours', 'keelson', keelson());

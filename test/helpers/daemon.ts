@@ -37,6 +37,8 @@ export interface DaemonOptions {
 	readonly env?: Readonly<Record<string, string>>;
 	/** Folders before all others in its PATH. */
 	readonly searchFirst?: readonly string[];
+	/** Default 30,000, longer than it ever takes by itself: a machine that others use as well is no failure. */
+	readonly readyMs?: number;
 }
 
 /** A running daemon with root, state and socket of its own, and everything that its containers do to the machine. */
@@ -117,8 +119,7 @@ export class Daemon implements AsyncDisposable {
 		this.#service = await Service.start(head ?? file, rest, {
 			log: path.join(this.places.directory, 'log'),
 			env: {...env, ...this.#options.env, PATH: [...this.#options.searchFirst ?? [], this.#options.env?.['PATH'] ?? env?.['PATH'] ?? process.env['PATH']].join(':')},
-			// Longer than it ever takes by itself: a machine that others use as well is no failure.
-			readyMs: 30_000,
+			readyMs: this.#options.readyMs ?? 30_000,
 			// First as cheaply as can be: each client that is started is work beside the daemon's own start.
 			isReady: async () => await accepts(this.places.address) && (await command(probe.program, ['--address', probe.address, '--connect-timeout', '1s', '--timeout', '5s', 'version'])).code === 0,
 		});
