@@ -20,7 +20,7 @@ import {until} from '../helpers/until.ts';
 
 const folder = await criuFolder();
 test.after.always(async () => folder[Symbol.asyncDispose]());
-const scenario = endToEnd('checkpoint', {daemon: {searchFirst: [folder.path], withoutUnifiedCgroup: true}});
+const scenario = endToEnd('checkpoint', {pairs: true, daemon: {searchFirst: [folder.path], withoutUnifiedCgroup: true}});
 
 // A variable of the shell is nowhere but in memory; and a file that may be open at the time lies on a tmpfs, which is in the image.
 const counting = ['sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i; echo $i >/dev/count; sleep 0.05; done'];
@@ -68,7 +68,7 @@ scenario('a container goes on in another from its checkpoint image, in memory an
 	await restoring.exit();
 	await remove(ctr, 'second');
 	await ctr.ok('images', 'rm', '--sync', 'example.com/kept:1');
-});
+}, {pairs: true});
 
 scenario('a checkpoint is two descriptors without a path and none with one; it leaves a task as it was, or ends it', async ({t, ctr, images, daemon}) => {
 	await ctr.ok('run', '-d', images.busybox, 'kept', ...counting);
@@ -101,7 +101,7 @@ scenario('a checkpoint is two descriptors without a path and none with one; it l
 		}
 	}
 	await remove(ctr, 'of-content', 'of-path');
-});
+}, {pairs: 'theirs'});
 
 scenario('a client reads on where a checkpoint stopped, in order, and its image can be restored twice', async ({t, ctr, images, daemon}) => {
 	using client = clientOf(daemon, ctr);
@@ -126,7 +126,7 @@ scenario('a client reads on where a checkpoint stopped, in order, and its image 
 		t.true(isCounting(before + next.read()), `${before}${next.read()}`);
 		await remove(ctr, id);
 	}
-});
+}, {pairs: 'theirs'});
 
 scenario('what was restored can be kept again, and what is no checkpoint is refused', async ({t, ctr, images, daemon}) => {
 	using client = clientOf(daemon, ctr);

@@ -7,7 +7,7 @@ import {keelson} from '../helpers/keelson-program.ts';
 import {Registry} from '../helpers/registry.ts';
 import {pushTestImages} from '../helpers/test-images.ts';
 
-const scenario = endToEnd('crun', {daemon: {withoutUnifiedCgroup: true}});
+const scenario = endToEnd('crun', {pairs: true, daemon: {withoutUnifiedCgroup: true}});
 
 scenario('another OCI runtime runs a container', async ({t, ctr, images}) => {
 	t.is(await ctr.prints('run', '--rm', '--runc-binary', 'crun', images.busybox, 'by-crun', 'sh', '-c', 'echo hello; sleep 0.1'), 'hello\n');
@@ -17,14 +17,14 @@ scenario('another OCI runtime runs a container', async ({t, ctr, images}) => {
 	await ctr.ok('tasks', 'rm', '--force', 'host');
 	await ctr.ok('containers', 'rm', 'host');
 	// Later clients write a version of the runtime specification that Debian 12's crun does not know.
-}, {until: '1.6'});
+}, {until: '1.6', pairs: 'theirs'});
 
 scenario('an OCI runtime that is not there is named', async ({t, ctr, images}) => {
 	const {code, stderr} = await ctr.run('run', '--rm', '--runc-binary', '/nowhere/runc', images.busybox, 'none', 'true');
 	t.is(code, 1);
 	t.regex(stderr, /\/nowhere\/runc/v);
 	t.deepEqual(await ctr.lines('tasks', 'ls', '-q'), []);
-});
+}, {pairs: 'theirs'});
 
 test('the configuration names the OCI runtime of a runtime\'s name, and a client\'s options go before it', async t => {
 	t.timeout(120_000);

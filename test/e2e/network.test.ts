@@ -3,7 +3,7 @@ import {endToEnd} from '../helpers/end-to-end.ts';
 import {mountsUnder} from '../helpers/traces.ts';
 import {until} from '../helpers/until.ts';
 
-const scenario = endToEnd('network');
+const scenario = endToEnd('network', {pairs: 'each'});
 
 scenario('a network namespace has lo, up, and nothing else', async ({t, ctr, images}) => {
 	t.is(await ctr.prints('run', '--rm', images.busybox, 'alone', 'sh', '-c', 'ls /sys/class/net; ip -o -4 addr | sed "s/ *scope.*//"'), 'lo\n1: lo    inet 127.0.0.1/8\n');

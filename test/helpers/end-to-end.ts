@@ -30,8 +30,11 @@ export interface ScenarioOptions {
 	readonly since?: Release;
 	/** The last one. */
 	readonly until?: Release;
-	/** Also where daemon and shim are of two houses, or there only, in a file whose `pairs` are on. */
-	readonly pairs?: boolean | 'only';
+	/**
+	 * Also where daemon and shim are of two houses, or there only, in a file whose `pairs` are on. `theirs`: of those, where the daemon is keelson;
+	 * containerd and its clients take some options for a runtime of runc's name alone.
+	 */
+	readonly pairs?: boolean | 'only' | 'theirs';
 }
 
 export interface EndToEndOptions {
@@ -174,7 +177,13 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 
 	const allPairs = process.env['E2E_PAIRS']?.split(',').includes('all') ?? false;
 	return (title, body, {only, since, until: last, pairs = options.pairs === 'each'} = {}) => {
-		for (const target of targets.filter(({isPair = false}) => isPair ? pairs !== false || allPairs : pairs !== 'only')) {
+		const isPlayed = ({isPair = false, program}: Target): boolean => {
+			if (!isPair) {
+				return pairs !== 'only';
+			}
+			return allPairs || (pairs !== false && (pairs !== 'theirs' || program.kind === 'keelson'));
+		};
+		for (const target of targets.filter(isPlayed)) {
 			if (only !== undefined && only !== target.program.kind) {
 				continue;
 			}
