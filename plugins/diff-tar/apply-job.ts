@@ -75,7 +75,12 @@ function openTree(target: ApplyTarget): {readonly writer: TreeWriter; readonly i
 	try {
 		// Tied in a knot: rules need handles, and handles tell rules of directories that an archive implies.
 		let rules: TreeRules | undefined;
-		const handles = resources.use(new DirectoryHandles(target.root, (path, fd) => rules?.implied(path, fd)));
+		const handles = resources.use(new DirectoryHandles(target.root, (path, fd) => {
+			rules?.implied(path, fd);
+			if (target.kind === 'merged' || target.lower !== undefined) {
+				writer.distrustNewFiles();
+			}
+		}));
 		const later = new LaterLayers();
 		rules = target.kind === 'merged' ? new MergedRules(handles) : new OverlayRules({
 			handles,

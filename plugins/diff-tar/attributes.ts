@@ -13,13 +13,26 @@ interface Times {
 
 /**
  * Puts an entry's owner, extended attributes and mode on an open file or directory, in this order: a change of owner takes
- * setuid and security.capability away. Times are not set.
+ * setuid and security.capability away. Times are not set. What it has already need not be put.
  */
-export function describeOpen(fd: number, entry: TarEntry): void {
+export function describeOpen(fd: number, entry: TarEntry, {hasOwner = false, hasMode = false}: {readonly hasOwner?: boolean; readonly hasMode?: boolean} = {}): void {
 	checkIds(entry);
-	fchownSync(fd, entry.uid, entry.gid);
+	if (!hasOwner) {
+		fchownSync(fd, entry.uid, entry.gid);
+	}
 	setAttributes(fd, entry, true);
-	fchmodSync(fd, entry.mode);
+	if (!hasMode) {
+		fchmodSync(fd, entry.mode);
+	}
+}
+
+/** Owner and times of a symbolic link that has no attributes. */
+export function describeLink(directory: number, name: Buffer, entry: TarEntry, {hasOwner}: {readonly hasOwner: boolean}): void {
+	checkIds(entry);
+	if (!hasOwner) {
+		changeOwnerAt(directory, name, entry.uid, entry.gid);
+	}
+	setTimes(directory, name, entry);
 }
 
 /** The same for a name that cannot or must not be opened (a device, a symbolic link, a hard link to whatever), and its times. */

@@ -4,9 +4,10 @@ import {makeDirectoryAt, makeLinkAt, makeNodeAt, makeSymlinkAt, openAt} from '..
 import {statusAt} from '../../lib/sys/file-status.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
 import type {TarEntry, TarSink} from '../../lib/tar/tar-entry.ts';
-import {describeNamed, describeOpen, setTimes, setTimesOpen} from './attributes.ts';
+import {describeLink, describeNamed, describeOpen, setTimes, setTimesOpen} from './attributes.ts';
 import {directoryFlags, type DirectoryHandles} from './directory-handles.ts';
 import {entryPath, joinPath, show, splitPath, toBytes} from './entry-path.ts';
+import {NewFiles} from './new-files.ts';
 import {removeTreeAt} from './remove-tree.ts';
 import type {TreeRules} from './tree-rules.ts';
 import {whiteoutOf} from './whiteout.ts';
@@ -19,6 +20,7 @@ interface DirectoryTimes {
 interface OpenFile {
 	readonly fd: number;
 	readonly entry: TarEntry;
+	readonly hasMode: boolean;
 }
 
 export interface TreeWriterOptions {
@@ -35,10 +37,16 @@ export class TreeWriter implements TarSink, Disposable {
 	readonly #options: TreeWriterOptions;
 	/** Set last: what is made in a directory changes its time. */
 	readonly #times = new Map<string, DirectoryTimes>();
+	readonly #new: NewFiles;
 	#file: OpenFile | undefined;
 
 	constructor(options: TreeWriterOptions) {
 		this.#options = options;
+		this.#new = new NewFiles(options.handles.root);
+		if (options.isCopy === true) {
+			// Directories that it implies belong to whoever owns the tree.
+			this.#new.distrust();
+		}
 	}
 
 	[Symbol.dispose](): void {
@@ -82,11 +90,16 @@ export class TreeWriter implements TarSink, Disposable {
 		if (file.entry.extents !== undefined) {
 			ftruncateSync(file.fd, file.entry.size);
 		}
-		describeOpen(file.fd, file.entry);
+		describeOpen(file.fd, file.entry, {hasOwner: this.#new.haveOwner(file.entry), hasMode: file.hasMode});
 		// Last of all: writing changes it.
 		setTimesOpen(file.fd, file.entry);
 		this.#file = undefined;
 		closeSync(file.fd);
+	}
+
+	/** Must be called when a directory with attributes that the archive does not tell has come into the tree. */
+	distrustNewFiles(): void {
+		this.#new.distrust();
 	}
 
 	keepTime(path: string, mtimeNs: bigint): void {
@@ -119,8 +132,9 @@ export class TreeWriter implements TarSink, Disposable {
 				return;
 			}
 			case 'file': {
-				const fd = this.#replacing(parent, name, directory => openAt(directory, name, {flags: fileFlags, mode: 0o600}));
-				this.#file = {fd, entry};
+				const mode = this.#new.modeOf(entry);
+				const fd = this.#replacing(parent, name, directory => openAt(directory, name, {flags: fileFlags, mode: mode ?? 0o600}));
+				this.#file = {fd, entry, hasMode: mode !== undefined};
 				break;
 			}
 			case 'symlink': {
@@ -141,7 +155,9 @@ export class TreeWriter implements TarSink, Disposable {
 				throw new KeelsonError('INVALID_ARGUMENT', `tar entry ${show(joinPath(parent, base))} has the unknown type ${JSON.stringify(entry.typeflag)}`);
 			}
 		}
-		if (entry.type !== 'file') {
+		if (entry.type === 'symlink' && entry.attributes.length === 0) {
+			describeLink(this.#options.handles.make(parent), name, entry, {hasOwner: this.#new.haveOwner(entry)});
+		} else if (entry.type !== 'file') {
 			describeNamed(this.#options.handles.make(parent), name, entry);
 		}
 		this.#options.rules.made(parent, base, false);
@@ -149,6 +165,7 @@ export class TreeWriter implements TarSink, Disposable {
 
 	#makeDirectory(entry: TarEntry, parent: string, name: Buffer): void {
 		const {handles, rules} = this.#options;
+		this.#new.directory(entry);
 		const base = name.toString('latin1');
 		const path = joinPath(parent, base);
 		const isNew = this.#replacing(parent, name, directory => {
