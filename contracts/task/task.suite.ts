@@ -262,7 +262,7 @@ async function heard(stage: TaskStage, containerId: string, topics: readonly str
 		const all = stage.heard(containerId).map(line => line.split(' ')[0]);
 		return topics.every(topic => all.filter(one => one === topic).length >= topics.filter(one => one === topic).length);
 	};
-	for (const end = performance.now() + 5000; !isComplete() && performance.now() < end;) {
+	for (const end = performance.now() + 30_000; !isComplete() && performance.now() < end;) {
 		await new Promise(resolve => setTimeout(resolve, 20));
 	}
 }

@@ -3,7 +3,6 @@ import {connect, type Client} from '../../client/index.ts';
 import {Daemon, type Program} from '../helpers/daemon.ts';
 import {Registry} from '../helpers/registry.ts';
 import {pushTestImages, type TestImages} from '../helpers/test-images.ts';
-import {until} from '../helpers/until.ts';
 
 /** A daemon with a registry of test images beside it, and a client in a namespace of its own. */
 export class ClientRoom implements AsyncDisposable {
@@ -36,9 +35,7 @@ export class ClientRoom implements AsyncDisposable {
 	async close(): Promise<void> {
 		try {
 			await this.daemon.stop();
-			const left = await until('containers to leave nothing', async () => (await this.daemon.leftovers()).length === 0, {timeoutMs: 5000, everyMs: 50})
-				.then(() => [], async () => this.daemon.leftovers());
-			assert.deepEqual(left, []);
+			assert.deepEqual(await this.daemon.remains(), []);
 		} finally {
 			await this[Symbol.asyncDispose]();
 		}

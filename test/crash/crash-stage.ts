@@ -106,15 +106,17 @@ export class CrashStage implements AsyncDisposable {
 			}
 			const task = await this.task('stays').catch(() => undefined);
 			return task?.status === Status.RUNNING && task.pid === this.#staysPid;
-		}, {timeoutMs: 30_000});
+		}, {timeoutMs: 60_000});
 	}
 
 	/** Resolves when there is a spare that holds the container that stays: what is killed next is killed in peace. */
 	async settle(): Promise<void> {
-		await until('a spare that holds what it must', async () => {
-			const pid = await this.pidOf('spare').catch(() => 0);
-			return pid !== 0 && (await pidfdsOf(pid)).has(this.#staysPid);
-		}, {timeoutMs: 15_000});
+		await until('a spare that holds what it must', async () => this.#isHeld(this.#staysPid));
+	}
+
+	/** Resolves when there is a spare that holds a process, or no daemon any more that would have one made. */
+	async untilHeld(pid: number): Promise<void> {
+		await until('a spare that holds it', async () => await this.#isHeld(pid) || !await isAlive(this.daemon.pid));
 	}
 
 	async pidOf(target: Exclude<Target, 'client'>): Promise<number> {
@@ -150,6 +152,11 @@ export class CrashStage implements AsyncDisposable {
 		this.exits.close();
 		this.client.close();
 		await this.daemon[Symbol.asyncDispose]();
+	}
+
+	async #isHeld(held: number): Promise<boolean> {
+		const pid = await this.pidOf('spare').catch(() => 0);
+		return pid !== 0 && (await pidfdsOf(pid)).has(held);
 	}
 
 	async #setUp(): Promise<void> {

@@ -45,7 +45,7 @@ export class ExitLog {
 			const event = {typeUrl: 'containerd.events.NamespaceDelete', value: Buffer.from([])};
 			await this.#client.services.events.publish({topic: '/crash/ping', event}, {signal: AbortSignal.timeout(5000)}).catch(() => undefined);
 			return heardPings > 0;
-		}, {timeoutMs: 20_000});
+		});
 	}
 
 	close(): void {

@@ -22,8 +22,6 @@ export interface Plan {
 
 const exitStatus = 43;
 const execStatus = 5;
-/** The spare has a copy of an exec's pidfd after 20 ms, or later on a busy machine. */
-const execHeldMs = 150;
 const script = `while [ ! -e /tmp/go ]; do sleep 0.02; done; exit ${exitStatus}`;
 const execScript = `while [ ! -e /tmp/exec ]; do sleep 0.02; done; exit ${execStatus}`;
 
@@ -106,9 +104,9 @@ async function play(stage: CrashStage, id: string, {step, killClientAfterMs}: {r
 		case 'exec': {
 			const spec = {typeUrl: '', value: Buffer.from(JSON.stringify({args: ['/bin/sh', '-c', execScript], cwd: '/', env: ['PATH=/bin'], user: {uid: 0, gid: 0}}))};
 			await tasks.exec({containerId: id, execId: 'beside', spec}, stage.options);
-			await tasks.start({containerId: id, execId: 'beside'}, stage.options);
+			const {pid} = await tasks.start({containerId: id, execId: 'beside'}, stage.options);
 			// How one ends that is younger than what the spare is given nobody may know.
-			await sleep(execHeldMs);
+			await stage.untilHeld(pid);
 			return [];
 		}
 		case 'exec-exit': {
@@ -147,7 +145,7 @@ async function finish(stage: CrashStage, id: string, asked: Step): Promise<reado
 	const task = await until('the state to be known', async () => {
 		const found = await stage.task(id);
 		return found === undefined ? {status: undefined, exitStatus: 0} : found.status === Status.UNKNOWN ? undefined : found;
-	}, {timeoutMs: 15_000});
+	});
 	if (task.status === undefined) {
 		return asked === 'create' || asked === 'delete' ? [] : [`the task is gone at ${asked}`];
 	}
@@ -170,12 +168,12 @@ async function toldOf(stage: CrashStage, {id, targets}: Plan, done: ReadonlySet<
 	const isHeard = !targets.includes('daemon') && targets.length > 0 && !targets.includes('client');
 	const isExecExpected = isHeard && done.has('exec-exit');
 	if (isExecExpected) {
-		await until('the exit of its exec to be told', () => stage.exits.of(id, 'beside').length > 0, {timeoutMs: 5000}).catch(() => undefined);
+		await until('the exit of its exec to be told', () => stage.exits.of(id, 'beside').length > 0).catch(() => undefined);
 	}
 	const isExpected = isHeard && await hadTask(stage, id);
 	if (isExpected) {
 		// It comes on a stream of its own, maybe after the answers to the calls.
-		await until('its exit to be told', () => stage.exits.of(id).length > 0, {timeoutMs: 5000}).catch(() => undefined);
+		await until('its exit to be told', () => stage.exits.of(id).length > 0).catch(() => undefined);
 	}
 	const exits = stage.exits.of(id);
 	const execs = stage.exits.of(id, 'beside');

@@ -163,7 +163,7 @@ test('an abort ends the programs and what they have started, wherever they are',
 		abort.abort(reason);
 		t.is(await t.throwsAsync(applying), reason);
 		// The script was waited for; what it had started is init's to reap.
-		await until('no program', async () => await running(word) === 0, {timeoutMs: 2000});
+		await until('no program', async () => await running(word) === 0);
 	}
 });
 

@@ -46,7 +46,7 @@ export class DockerRoom implements AsyncDisposable {
 		try {
 			const isGraceful = await this.docker.stop();
 			const left = async (): Promise<string[]> => [...await this.docker.leftovers(), ...(await this.daemon.leftovers()).filter(line => !isBuildersCgroup(line))];
-			const leftovers = await until('containers to leave nothing', async () => (await left()).length === 0, {timeoutMs: 5000, everyMs: 50}).then(() => [], left);
+			const leftovers = await until('containers to leave nothing', async () => (await left()).length === 0, {everyMs: 50}).then(() => [], left);
 			assert.deepEqual([isGraceful, leftovers], [true, []]);
 		} finally {
 			await this[Symbol.asyncDispose]();

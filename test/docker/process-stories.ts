@@ -45,7 +45,7 @@ export function processStories(story: Story): void {
 	});
 
 	story('a container in the background is watched, entered, stopped and started again', async (t, {docker, release, images: {busybox}}) => {
-		const script = 'echo out; echo err >&2; trap "echo bye; exit 3" TERM; while :; do sleep 0.1; done';
+		const script = 'trap "echo bye; exit 3" TERM; echo out; echo err >&2; while :; do sleep 0.1; done';
 		const [id = ''] = await docker.lines('run', '-d', '--name', 'one', '--network', 'none', busybox, 'sh', '-c', script);
 		const logs = async (): Promise<readonly string[]> => {
 			const {stdout, stderr} = await docker.run('logs', 'one');
@@ -83,15 +83,20 @@ export function processStories(story: Story): void {
 
 	story('events tell each step in order', async (t, {docker, images: {busybox}}) => {
 		const since = String(Date.now() / 1000);
+		const actions = async (): Promise<readonly (string | undefined)[]> => {
+			const now = String(Date.now() / 1000);
+			const lines = await docker.lines('events', '--since', since, '--until', now, '--filter', 'container=told', '--filter', 'type=container', '--format', '{{.Action}}');
+			return lines.map(action => action.split(':')[0]);
+		};
 		await docker.ok('run', '-d', '--name', 'told', '--network', 'none', busybox, 'sleep', '100');
 		await docker.ok('exec', 'told', 'true');
+		// The client has the exit status before the daemon says so to all.
+		await until('the exec\'s end', async () => (await actions()).includes('exec_die'), {everyMs});
 		await docker.ok('pause', 'told');
 		t.is(await docker.inspect('told', '.State.Status'), 'paused');
 		await docker.ok('unpause', 'told');
 		await docker.ok('rm', '-f', 'told');
-		const now = String(Date.now() / 1000);
-		const actions = await docker.lines('events', '--since', since, '--until', now, '--filter', 'container=told', '--filter', 'type=container', '--format', '{{.Action}}');
-		t.deepEqual(actions.map(action => action.split(':')[0]), ['create', 'start', 'exec_create', 'exec_start', 'exec_die', 'pause', 'unpause', 'kill', 'die', 'destroy']);
+		t.deepEqual(await actions(), ['create', 'start', 'exec_create', 'exec_start', 'exec_die', 'pause', 'unpause', 'kill', 'die', 'destroy']);
 	});
 
 	story('a daemon that is started again finds its containers, and Docker finds it', async (t, {docker, daemon, images: {busybox}}) => {
@@ -116,6 +121,8 @@ export function processStories(story: Story): void {
 		t.is(await limit(), String(48 * 1024 * 1024));
 
 		await docker.run('run', '--name', 'large', '--network', 'none', '--memory', '16m', '--memory-swap', '16m', busybox, 'sh', '-c', 'tail /dev/zero');
-		t.like(await docker.inspect('large', '.State'), {OOMKilled: true, ExitCode: 137});
+		// The shim tells of it by another way than of the end.
+		await until('it to be told', async () => await docker.inspect('large', '.State.OOMKilled') === true, {everyMs});
+		t.is(await docker.inspect('large', '.State.ExitCode'), 137);
 	});
 }

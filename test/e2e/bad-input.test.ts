@@ -22,13 +22,13 @@ async function nothingLeft({t, daemon}: Pick<Scene, 't' | 'daemon'>, ctr: Ctr, l
 	t.deepEqual(await ctr.lines('content', 'ls', '-q'), []);
 	t.deepEqual(await ctr.rows('content', 'active'), []);
 	t.deepEqual(await ctr.rows('snapshots', 'ls'), []);
-	t.deepEqual(await daemon.leftovers(), []);
+	t.deepEqual(await daemon.remains(), []);
 }
 
 for (const reference of ['', 'UPPER CASE', 'nohost', 'host/:tag', '127.0.0.1:1/a@sha256:short', '127.0.0.1:1/../../x:y']) {
 	scenario(`the reference ${JSON.stringify(reference)} is refused`, async ({t, daemon, fresh}) => {
 		const ctr = fresh();
-		const {code, stderr} = await ctr.with({timeoutMs: 10_000}, 'images', 'pull', '--plain-http', reference);
+		const {code, stderr} = await ctr.run('images', 'pull', '--plain-http', reference);
 		t.is(code, 1);
 		t.regex(stderr, /^ctr: .+/mv);
 		// Until 2.0 the client parses what it asks for, and says what it likes.
@@ -53,7 +53,7 @@ for (const [misdeed, message] of misdeeds) {
 	scenario(`a registry that answers with ${misdeed} fails the pull and leaves nothing`, async ({t, daemon, fresh}) => {
 		const ctr = fresh();
 		await using registry = await BadRegistry.start(misdeed, good());
-		const {code, stderr} = await ctr.with({timeoutMs: 30_000}, 'images', 'pull', '--plain-http', registry.image);
+		const {code, stderr} = await ctr.run('images', 'pull', '--plain-http', registry.image);
 		t.is(code, 1);
 		t.regex(stderr, message);
 		t.deepEqual(await ctr.lines('images', 'ls', '-q'), []);
@@ -67,7 +67,7 @@ for (const [misdeed, message] of misdeeds) {
 scenario('a registry that answers nothing is given up when the client gives up', async ({t, daemon, fresh}) => {
 	const ctr = fresh();
 	await using registry = await BadRegistry.start('nothing', good());
-	const {code, stderr} = await ctr.with({timeoutMs: 10_000}, '--timeout', '1s', 'images', 'pull', '--plain-http', registry.image);
+	const {code, stderr} = await ctr.run('--timeout', '1s', 'images', 'pull', '--plain-http', registry.image);
 	t.is(code, 1);
 	t.regex(stderr, /deadline exceeded|canceled|Canceled/v);
 	// The client's own lease stays: it has no time left to remove it.
@@ -90,7 +90,7 @@ scenario('a layer whose tar points outside is refused, or resolved within the tr
 	] as ReadonlyArray<readonly [string, boolean, readonly TarEntry[]]>) {
 		const ctr = fresh();
 		await using registry = await BadRegistry.start('none', good(entries));
-		const {code, stderr} = await ctr.with({timeoutMs: 20_000}, 'images', 'pull', '--plain-http', registry.image);
+		const {code, stderr} = await ctr.run('images', 'pull', '--plain-http', registry.image);
 		t.deepEqual(await readdir(outside), [], what);
 		if (daemon.kind === 'keelson') {
 			t.is(code, isRefused ? 1 : 0, `${what}: ${stderr}`);
@@ -132,7 +132,7 @@ scenario('a command that is not in the image fails the run and leaves nothing', 
 	t.deepEqual(await ctr.lines('containers', 'ls', '-q'), []);
 	t.deepEqual(await ctr.lines('tasks', 'ls', '-q'), []);
 	t.is((await ctr.rows('snapshots', 'ls')).length, 1);
-	t.deepEqual(await daemon.leftovers(), []);
+	t.deepEqual(await daemon.remains(), []);
 });
 
 scenario('an unknown image, and an unknown runtime, are named', async ({t, ctr, images}) => {
@@ -169,7 +169,7 @@ scenario('a message of 17 MiB is refused and the daemon goes on', async ({t, ctr
 
 scenario('a second daemon on the same root says so and ends', async ({t, ctr, daemon}) => {
 	const places = {...daemon.places, state: `${daemon.places.state}-second`, address: `${daemon.places.address}.second`};
-	const {code, stderr, stdout} = await command(keelsondPath, keelsonArguments(places), {timeoutMs: 15_000});
+	const {code, stderr, stdout} = await command(keelsondPath, keelsonArguments(places));
 	t.not(code, 0);
 	t.true(`${stdout}${stderr}`.includes(daemon.places.root), `${stdout}${stderr}`);
 	t.is((await ctr.run('version')).code, 0);

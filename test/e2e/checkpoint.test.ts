@@ -1,7 +1,6 @@
 import {randomBytes} from 'node:crypto';
 import {mkdir, readdir} from 'node:fs/promises';
 import path from 'node:path';
-import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import type {CreateTaskRequest} from '../../api/gen/services/tasks/v1/tasks.ts';
 import {CheckpointOptions, Options} from '../../api/gen/types/runc/options/oci.ts';
@@ -169,8 +168,11 @@ scenario('a checkpoint of containerd\'s goes on here', async ({t, ctr, images, d
 	await until('it to count', () => before.read().split('\n').length > 3);
 	await theirClient.services.tasks.checkpoint({containerId: 'moved', options: checkpointOptions({imagePath, exit: true})});
 	await theirClient.services.tasks.wait({containerId: 'moved'});
-	await sleep(200);
-	const text = before.read();
+	await until('the rest', () => {
+		before.read();
+		return before.isAtEnd;
+	});
+	const {text} = before;
 	await remove(theirs, 'moved');
 
 	using client = clientOf(daemon, ctr);

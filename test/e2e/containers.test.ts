@@ -60,11 +60,9 @@ scenario('a container that is not there is not found', async ({t, ctr, same}) =>
 });
 
 scenario('a created container is started, later, and started again after its end', async ({t, ctr, images}) => {
-	await ctr.ok('containers', 'create', images.busybox, 'later', 'awk', 'BEGIN {print "started"; system("sleep 0.1"); exit 3}');
+	await ctr.ok('containers', 'create', images.busybox, 'later', 'awk', 'BEGIN {system("echo started; echo aside >&2; read line"); exit 3}');
 	for (const time of ['first', 'second']) {
-		const {code, stdout} = await ctr.run('tasks', 'start', 'later');
-		t.is(code, 3, time);
-		t.is(stdout, 'started\n', time);
+		t.deepEqual(await ctr.hears('tasks', 'start', 'later'), {code: 3, stdout: 'started\n', stderr: 'aside\n'}, time);
 		t.deepEqual(await ctr.lines('tasks', 'ls', '-q'), []);
 	}
 

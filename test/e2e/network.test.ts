@@ -1,7 +1,11 @@
+import {mkdtemp} from 'node:fs/promises';
+import path from 'node:path';
+import {makeFifo} from '../../lib/sys/file-system.ts';
 import {command, succeed} from '../helpers/command.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
+import {FifoReader} from '../helpers/fifo-reader.ts';
+import {clientOf, createContainer, createTask, remove} from '../helpers/task-client.ts';
 import {mountsUnder} from '../helpers/traces.ts';
-import {until} from '../helpers/until.ts';
 
 const scenario = endToEnd('network', {pairs: 'each'});
 
@@ -33,22 +37,24 @@ scenario('the namespace is pinned at a path while the task lives', async ({t, ct
 
 scenario('an interface that comes from outside between create and start is there when the process begins', async ({t, ctr, images, daemon}) => {
 	const link = `k${ctr.namespace.slice(-8)}`;
-	await using running = ctr.background('run', '--rm', images.busybox, 'plumbed', 'sh', '-c', 'ls /sys/class/net; ip -o -4 addr show eth0 | grep -o "10[.]7[.0-9/]*"; sleep 0.1');
+	const pin = `${daemon.places.state}/netns/${ctr.namespace}-plumbed`;
+	using client = clientOf(daemon, ctr);
+	await createContainer(client, ctr, images.busybox, {id: 'plumbed', args: ['sh', '-c', 'ls /sys/class/net; ip -o -4 addr show eth0 | grep -o "10[.]7[.0-9/]*"']});
+	// In a directory of its own: the client removes that with the FIFO.
+	const fifo = path.join(await mkdtemp(path.join(daemon.scratch, 'plumbed-')), 'out');
+	makeFifo(fifo, 0o600);
+	using output = new FifoReader(fifo);
+	await createTask(client, 'plumbed', {stdout: fifo});
 	try {
-		const pin = `${daemon.places.state}/netns/${ctr.namespace}-plumbed`;
-		// The pin comes before the runtime is asked to create, which takes tens of milliseconds: the client is held before it asks to start.
-		await until('the namespace to be pinned', async () => (await mountsUnder(pin)).length > 0, {everyMs: 1});
-		running.kill('SIGSTOP');
-		await until('the created process', async () => (await command('sh', ['-c', `stat -L -c %i /proc/[0-9]*/ns/net 2>/dev/null | grep -qx "$(stat -L -c %i ${pin})"`])).code === 0);
 		await succeed('ip', ['link', 'add', link, 'type', 'veth', 'peer', 'name', `${link}p`]);
 		await succeed('ip', ['link', 'set', `${link}p`, 'netns', pin, 'name', 'eth0']);
 		await succeed('nsenter', [`--net=${pin}`, 'ip', 'addr', 'add', '10.7.7.2/24', 'dev', 'eth0']);
 		await succeed('nsenter', [`--net=${pin}`, 'ip', 'link', 'set', 'eth0', 'up']);
-		running.kill('SIGCONT');
-		t.is(await running.exit(), 0);
-		t.is(running.stdout, 'eth0\nlo\n10.7.7.2/24\n');
+		await client.services.tasks.start({containerId: 'plumbed'});
+		t.is((await client.services.tasks.wait({containerId: 'plumbed'})).exitStatus, 0);
+		t.is(output.read(), 'eth0\nlo\n10.7.7.2/24\n');
 	} finally {
-		running.kill('SIGCONT');
 		await command('ip', ['link', 'del', link]);
 	}
+	await remove(ctr, 'plumbed');
 }, {only: 'keelson'});

@@ -51,7 +51,7 @@ test.serial('images are unpacked into a snapshotter of another process, and cont
 			t.deepEqual(await ctr.rows('snapshots', '--snapshotter', 'native', 'ls'), []);
 		}
 		t.deepEqual(await remote.ctr('1.6', 'keelson').rows('snapshots', '--snapshotter', 'native', 'ls'), [], 'what is collected here goes there');
-		t.deepEqual([await daemon.stop(), await daemon.leftovers()], [true, []]);
+		t.deepEqual([await daemon.stop(), await daemon.remains()], [true, []]);
 	});
 });
 
@@ -64,7 +64,7 @@ test.serial('a snapshotter whose process is away fails alone, and answers again 
 		await ctr.ok('images', 'pull', '--plain-http', images.busybox);
 		await ctr.ok('images', 'rm', '--sync', images.busybox);
 		await remote.start();
-		await until('the peer to be found again', async () => (await ctr.run('snapshots', '--snapshotter', 'native', 'prepare', 'k')).code === 0, {timeoutMs: 20_000, everyMs: 200});
+		await until('the peer to be found again', async () => (await ctr.run('snapshots', '--snapshotter', 'native', 'prepare', 'k')).code === 0, {timeoutMs: 60_000, everyMs: 200});
 		t.deepEqual((await ctr.rows('snapshots', '--snapshotter', 'native', 'ls')).map(([key]) => key), ['k']);
 	});
 });

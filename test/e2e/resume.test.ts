@@ -39,8 +39,8 @@ scenario('a download that kill -9 of the daemon cut goes on where it stopped', a
 		}
 	});
 	const reference = `${registry.host}/big:1`;
-	const pulling = ctr.with({timeoutMs: 60_000}, 'images', 'pull', '--plain-http', reference);
-	await until('80 % of the layer to be kept', async () => (await ctr.ok('content', 'active')).includes('33.56MB'), {timeoutMs: 30_000, everyMs: 100});
+	const pulling = ctr.with({timeoutMs: 90_000}, 'images', 'pull', '--plain-http', reference);
+	await until('80 % of the layer to be kept', async () => (await ctr.ok('content', 'active')).includes('33.56MB'), {timeoutMs: 60_000, everyMs: 100});
 	await daemon.kill9();
 	t.not((await pulling).code, 0);
 	await daemon.start();

@@ -1,6 +1,5 @@
-import {readFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
-import {setTimeout as sleep} from 'node:timers/promises';
 import {endToEnd} from '../helpers/end-to-end.ts';
 import {until} from '../helpers/until.ts';
 
@@ -30,9 +29,11 @@ for (const [how, end] of [['kill -9', 'kill9'], ['a stop', 'stop']] as const) {
 }
 
 scenario('a container that ended while the daemon was dead is reported with its exit status', async ({t, ctr, daemon, images}) => {
-	await ctr.ok('run', '-d', images.busybox, 'brief', 'sh', '-c', 'sleep 0.7; exit 23');
+	await ctr.ok('run', '-d', images.busybox, 'brief', 'sh', '-c', 'while [ ! -e /tmp/go ]; do sleep 0.05; done; exit 23');
+	const pid = (await ctr.rows('tasks', 'ls')).find(row => row[0] === 'brief')?.[1];
 	await daemon.kill9();
-	await sleep(900);
+	await writeFile(`/proc/${pid}/root/tmp/go`, '');
+	await until('the container to end', async () => readFile(`/proc/${pid}/cmdline`, 'utf8').then(line => line === '', () => true));
 	await daemon.start();
 	await until('the container to be known as stopped', async () => (await ctr.ok('tasks', 'ls')).includes('STOPPED'));
 	t.is(await ctr.exitStatus('brief'), 23);

@@ -13,6 +13,7 @@ import {checkpointer} from '../../plugins/grpc-tasks/checkpoint.ts';
 import {tasksService} from '../../plugins/grpc-tasks/service.ts';
 import {GrpcRoom} from '../helpers/grpc-room.ts';
 import {FileDiffer} from '../helpers/file-differ.ts';
+import {until} from '../helpers/until.ts';
 import {sqliteInMemory} from '../metadata/sqlite-in-memory.ts';
 
 const {fullName: SERVICE, methods} = TasksDefinition;
@@ -99,6 +100,7 @@ class MemoryTasks implements Tasks {
 	}
 
 	async wait(key: ProcessKey) {
+		this.calls.push({wait: key.containerId});
 		await this.#find(key).ended.promise;
 		const {pid, exitStatus} = this.#find(key).info;
 		return {pid, exitStatus, exitedAt};
@@ -228,13 +230,18 @@ test('a checkpoint with a path is written there and answers nothing', async t =>
 });
 
 test('a daemon that stops cuts a wait at once', async t => {
-	await using stage = await open();
-	const {room} = stage;
-	await room.client.unary(SERVICE, methods.create, create);
-	const wait = t.throwsAsync(room.client.unary(SERVICE, methods.wait, {containerId: 'c1'}), {code: 'UNAVAILABLE', message: /stopping/});
-	await new Promise(resolve => setTimeout(resolve, 100));
-	const start = Date.now();
-	await room.stop();
-	await wait;
-	t.true(Date.now() - start < 1000);
+	let fastest = Infinity;
+	// One of a few stops has to do: a machine that is busy is no failure. A wait that is not cut costs each its grace.
+	for (let attempt = 0; attempt < 4 && fastest > 1000; attempt++) {
+		await using stage = await open();
+		const {room, tasks} = stage;
+		await room.client.unary(SERVICE, methods.create, create);
+		const wait = t.throwsAsync(room.client.unary(SERVICE, methods.wait, {containerId: 'c1'}), {code: 'UNAVAILABLE', message: /stopping/});
+		await until('the wait to be under way', () => tasks.calls.some(call => 'wait' in (call as object)));
+		const start = performance.now();
+		await room.stop();
+		await wait;
+		fastest = Math.min(fastest, performance.now() - start);
+	}
+	t.true(fastest < 1000, `${fastest} ms`);
 });

@@ -1,6 +1,6 @@
 import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
-import {tail} from './command.ts';
+import {drained, tail} from './command.ts';
 import {until} from './until.ts';
 
 /** A command that goes on beside the test: `ctr events`, an attached `ctr run`. Ended with the scope that holds it. */
@@ -22,6 +22,10 @@ export class Background implements AsyncDisposable {
 		});
 	}
 
+	get pid(): number {
+		return this.#child.pid ?? -1;
+	}
+
 	write(text: string): void {
 		this.#child.stdin?.write(text);
 	}
@@ -35,17 +39,18 @@ export class Background implements AsyncDisposable {
 		this.#child.kill(signal);
 	}
 
-	async prints(pattern: RegExp, timeoutMs = 10_000): Promise<RegExpMatchArray> {
+	async prints(pattern: RegExp, timeoutMs = 30_000): Promise<RegExpMatchArray> {
 		return until(`${this.#line} to print ${pattern}`, () => pattern.exec(this.stdout) ?? undefined, {timeoutMs}).catch(cause => {
 			throw new Error(`${cause.message}; stdout: ${tail(this.stdout)}; stderr: ${tail(this.stderr)}`, {cause});
 		});
 	}
 
-	/** Its exit status, once it has ended; -1 where a signal ended it. */
-	async exit(timeoutMs = 15_000): Promise<number> {
+	/** Its exit status, once it has ended and all that it printed is here; -1 where a signal ended it. */
+	async exit(timeoutMs = 30_000): Promise<number> {
 		await until(`${this.#line} to end`, () => this.#child.exitCode !== null || this.#child.signalCode !== null, {timeoutMs}).catch(cause => {
 			throw new Error(`${cause.message}; stdout: ${tail(this.stdout)}; stderr: ${tail(this.stderr)}`, {cause});
 		});
+		await drained(this.#child);
 		return this.#child.exitCode ?? -1;
 	}
 

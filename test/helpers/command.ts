@@ -1,5 +1,6 @@
-import {spawn} from 'node:child_process';
+import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
+import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 
 /** What a program left: its exit status (undefined when a signal ended it) and all that it printed. */
 export interface Outcome {
@@ -13,7 +14,7 @@ export interface Outcome {
 }
 
 export interface CommandOptions {
-	/** Default 30,000. The program is killed at the end of it, and the call rejects with what was printed until then. */
+	/** Default 60,000. The program is killed at the end of it, and the call rejects with what was printed until then. */
 	readonly timeoutMs?: number;
 	readonly input?: string | Uint8Array;
 	readonly env?: Readonly<Record<string, string | undefined>>;
@@ -22,11 +23,11 @@ export interface CommandOptions {
 
 const outputLimit = 64 * 1024 * 1024;
 // A grandchild may hold the pipes open for ever (runc's init does): what it prints later is nobody's.
-const drainMs = 1000;
+const quietRounds = 50;
 
 /** Runs a program to its end. Resolves with any exit status; rejects when it cannot be started, prints more than 64 MiB or is late. */
 export async function command(file: string, args: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
-	const {timeoutMs = 30_000} = options;
+	const {timeoutMs = 60_000} = options;
 	const line = [file, ...args].join(' ');
 	const child = spawn(file, args, {cwd: options.cwd, env: {...process.env, ...options.env}, stdio: ['pipe', 'pipe', 'pipe']});
 	const stdout: Buffer[] = [];
@@ -52,13 +53,8 @@ export async function command(file: string, args: readonly string[], options: Co
 		child.kill('SIGKILL');
 	}, timeoutMs);
 	try {
-		const closed = once(child, 'close');
 		const [code, signal] = await once(child, 'exit') as [number | null, string | null];
-		let drain: NodeJS.Timeout | undefined;
-		await Promise.race([closed, new Promise(resolve => {
-			drain = setTimeout(resolve, drainMs);
-		})]);
-		clearTimeout(drain);
+		await drained(child);
 		child.stdout.destroy();
 		child.stderr.destroy();
 		const bytes = Buffer.concat(stdout);
@@ -74,6 +70,28 @@ export async function command(file: string, args: readonly string[], options: Co
 		return outcome;
 	} finally {
 		clearTimeout(timer);
+	}
+}
+
+/**
+ * Resolves once all that a program which has ended had printed is read: at the end of both streams, or where somebody else holds them when nothing
+ * has come for a second. That second is counted in looks, each after what waits was read: one in which this process did not run is none.
+ */
+export async function drained({stdout, stderr}: ChildProcess): Promise<void> {
+	const streams = [stdout, stderr].filter(stream => stream !== null);
+	let hasCome = false;
+	const come = (): void => {
+		hasCome = true;
+	};
+	streams.forEach(stream => stream.on('data', come));
+	try {
+		for (let round = 0; round < quietRounds && streams.some(stream => !stream.readableEnded && !stream.destroyed); round = hasCome ? 0 : round + 1) {
+			hasCome = false;
+			await (round === 0 ? setImmediate() : sleep(20));
+			await setImmediate();
+		}
+	} finally {
+		streams.forEach(stream => stream.off('data', come));
 	}
 }
 

@@ -3,6 +3,7 @@ import {Background} from './background.ts';
 import {command, succeed, tail, type CommandOptions, type Outcome} from './command.ts';
 import {programsOf, type Release} from './releases.ts';
 import {Terminal} from './terminal.ts';
+import {until} from './until.ts';
 
 /** One release of the unmodified client, bound to a daemon's address and a containerd namespace. */
 export class Ctr {
@@ -58,6 +59,20 @@ export class Ctr {
 		}
 
 		return this.ok(...args);
+	}
+
+	/**
+	 * Runs a process that prints on both streams and then reads a line, which it is given once something of both has come: the client
+	 * has opened the FIFOs when the process ends, see `prints`.
+	 */
+	async hears(...args: readonly string[]): Promise<Pick<Outcome, 'code' | 'stdout' | 'stderr'>> {
+		await using running = this.background(...args);
+		await running.prints(/\n/v);
+		await until('standard error', () => running.stderr !== '');
+		running.write('\n');
+		running.end();
+		const code = await running.exit();
+		return {code, stdout: running.stdout, stderr: running.stderr};
 	}
 
 	/** The exit status of a task that has ended, which `tasks rm` tells as it removes it. */

@@ -9,6 +9,7 @@ import type {Release} from './releases.ts';
 import {Service} from './service.ts';
 import {sweep} from './sweep.ts';
 import {tracesOf} from './traces.ts';
+import {until} from './until.ts';
 
 /** Where a daemon under test keeps everything: below one fresh directory. */
 export interface Places {
@@ -37,7 +38,7 @@ export interface DaemonOptions {
 	readonly env?: Readonly<Record<string, string>>;
 	/** Folders before all others in its PATH. */
 	readonly searchFirst?: readonly string[];
-	/** Default 30,000, longer than it ever takes by itself: a machine that others use as well is no failure. */
+	/** Default 60,000, longer than it ever takes by itself: a machine that others use as well is no failure. */
 	readonly readyMs?: number;
 }
 
@@ -119,13 +120,13 @@ export class Daemon implements AsyncDisposable {
 		this.#service = await Service.start(head ?? file, rest, {
 			log: path.join(this.places.directory, 'log'),
 			env: {...env, ...this.#options.env, PATH: [...this.#options.searchFirst ?? [], this.#options.env?.['PATH'] ?? env?.['PATH'] ?? process.env['PATH']].join(':')},
-			readyMs: this.#options.readyMs ?? 30_000,
+			readyMs: this.#options.readyMs ?? 60_000,
 			// First as cheaply as can be: each client that is started is work beside the daemon's own start.
 			isReady: async () => await accepts(this.places.address) && (await command(probe.program, ['--address', probe.address, '--connect-timeout', '1s', '--timeout', '5s', 'version'])).code === 0,
 		});
 	}
 
-	/** SIGTERM; resolves when it has ended: true when it did by itself within ten seconds. Containers go on. */
+	/** SIGTERM; resolves when it has ended: true when it did by itself within half a minute. Containers go on. */
 	async stop(): Promise<boolean> {
 		return await this.#service?.stop() ?? true;
 	}
@@ -154,6 +155,11 @@ export class Daemon implements AsyncDisposable {
 			...others.flat().map(what => `process ${what}`),
 			...cgroups.map(directory => `cgroup ${directory}`),
 		];
+	}
+
+	/** `leftovers` that stay: what is about to end, or to become a spare shim, has its time. */
+	async remains(): Promise<string[]> {
+		return until('containers to leave nothing behind', async () => (await this.leftovers()).length === 0, {everyMs: 50}).then(() => [], async () => this.leftovers());
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

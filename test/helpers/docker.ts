@@ -97,7 +97,7 @@ export class Docker implements AsyncDisposable {
 		return this.#service.log();
 	}
 
-	/** SIGTERM; true when it ended by itself within ten seconds. Its containers end with it. */
+	/** SIGTERM; true when it ended by itself within half a minute. Its containers end with it. */
 	async stop(): Promise<boolean> {
 		return this.#service.stop();
 	}

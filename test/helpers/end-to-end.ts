@@ -209,9 +209,7 @@ function pairsOf(clients: readonly Release[]): readonly Target[] {
 async function close(daemon: Daemon): Promise<string[]> {
 	try {
 		const isGraceful = await daemon.stop();
-		const leftovers = await until('containers to leave nothing behind', async () => (await daemon.leftovers()).length === 0, {timeoutMs: 3000, everyMs: 50})
-			.then(() => [], async () => daemon.leftovers());
-		return [...isGraceful ? [] : [`${daemon.name} did not stop on SIGTERM`], ...leftovers.map(line => `${daemon.name} left ${line}`)];
+		return [...isGraceful ? [] : [`${daemon.name} did not stop on SIGTERM`], ...(await daemon.remains()).map(line => `${daemon.name} left ${line}`)];
 	} finally {
 		await daemon[Symbol.asyncDispose]();
 	}
@@ -222,6 +220,6 @@ async function tidy(ctr: Ctr): Promise<void> {
 	const containers = await ctr.run('containers', 'ls', '-q');
 	for (const id of containers.stdout.split('\n').filter(line => line !== '')) {
 		await ctr.run('tasks', 'delete', '--force', id);
-		await until(`container ${id} to go`, async () => (await ctr.run('containers', 'rm', id)).code === 0, {timeoutMs: 5000, everyMs: 100});
+		await until(`container ${id} to go`, async () => (await ctr.run('containers', 'rm', id)).code === 0, {everyMs: 100});
 	}
 }

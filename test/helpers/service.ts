@@ -10,7 +10,7 @@ export interface ServiceOptions {
 	readonly env?: Readonly<Record<string, string | undefined>>;
 	/** Answers true once the program serves. */
 	readonly isReady: () => Promise<boolean>;
-	/** Default 15,000. */
+	/** Default 30,000. */
 	readonly readyMs?: number;
 }
 
@@ -43,7 +43,7 @@ export class Service implements AsyncDisposable {
 		}
 
 		try {
-			await until(`${file} to serve`, async () => !service.isRunning || options.isReady(), {timeoutMs: options.readyMs ?? 15_000, everyMs: 10});
+			await until(`${file} to serve`, async () => !service.isRunning || options.isReady(), {timeoutMs: options.readyMs ?? 30_000, everyMs: 10});
 			if (!service.isRunning) {
 				throw new Error(`${file} ended with ${service.#child.exitCode ?? service.#child.signalCode}`);
 			}
@@ -73,7 +73,7 @@ export class Service implements AsyncDisposable {
 	}
 
 	/** Sends SIGTERM, after `graceMs` SIGKILL, and resolves once the program has ended: true when SIGTERM was enough. */
-	async stop(graceMs = 10_000): Promise<boolean> {
+	async stop(graceMs = 30_000): Promise<boolean> {
 		if (!this.isRunning) {
 			return true;
 		}

@@ -19,7 +19,7 @@ export async function sweep(directory: string, namespaces: ReadonlySet<string>):
 		}
 
 		return processes.length === 0;
-	}, {timeoutMs: 10_000, everyMs: 50});
+	}, {everyMs: 50});
 	const {mounts, cgroups, namespaceCgroups} = await tracesOf(directory, namespaces);
 	for (const mount of mounts.toReversed()) {
 		// Two mounts may lie on one point; the second call then finds none.

@@ -1,7 +1,7 @@
 import {spawn, type ChildProcessByStdio} from 'node:child_process';
 import {once} from 'node:events';
 import type {Readable, Writable} from 'node:stream';
-import {tail} from './command.ts';
+import {drained, tail} from './command.ts';
 import {until} from './until.ts';
 
 /** For a shell in a terminal: shows the terminal's size as soon as it has one. Clients set it once the process runs, which may be after the shell has read its first line. */
@@ -34,17 +34,18 @@ export class Terminal implements AsyncDisposable {
 		this.#child.stdin.write(keys);
 	}
 
-	async shows(pattern: RegExp, timeoutMs = 10_000): Promise<RegExpMatchArray> {
+	async shows(pattern: RegExp, timeoutMs = 30_000): Promise<RegExpMatchArray> {
 		return until(`a terminal to show ${pattern}`, () => pattern.exec(this.#output) ?? undefined, {timeoutMs}).catch(cause => {
 			throw new Error(`${cause.message}; it shows: ${tail(this.#output)}`, {cause});
 		});
 	}
 
-	/** The program's exit status, once it has ended. */
-	async exit(timeoutMs = 15_000): Promise<number> {
+	/** The program's exit status, once it has ended and all that it showed is here. */
+	async exit(timeoutMs = 30_000): Promise<number> {
 		await until('a program on a terminal to end', () => this.#child.exitCode !== null || this.#child.signalCode !== null, {timeoutMs}).catch(cause => {
 			throw new Error(`${cause.message}; it shows: ${tail(this.#output)}`, {cause});
 		});
+		await drained(this.#child);
 		return this.#child.exitCode ?? -1;
 	}
 

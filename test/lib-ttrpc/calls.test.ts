@@ -139,10 +139,10 @@ test('metadata and deadline reach the handler', async t => {
 	const contexts: CallContext[] = [];
 	await using house = await serving({services: [echo([], contexts)]});
 	const client = await house.client();
-	await client.unary({service, method: 'Echo', payload: Buffer.alloc(0), metadata: {'Containerd-Namespace-ttrpc': 'k8s.io', many: ['a', 'b']}, timeoutMs: 5000});
+	await client.unary({service, method: 'Echo', payload: Buffer.alloc(0), metadata: {'Containerd-Namespace-ttrpc': 'k8s.io', many: ['a', 'b']}, timeoutMs: 60_000});
 	await client.unary({service, method: 'Echo', payload: Buffer.alloc(0)});
 	t.deepEqual([...contexts[0]?.metadata ?? []], [['containerd-namespace-ttrpc', ['k8s.io']], ['many', ['a', 'b']]]);
-	t.true(Math.abs((contexts[0]?.deadline ?? 0) - Date.now() - 5000) < 2000);
+	t.true(Math.abs((contexts[0]?.deadline ?? 0) - Date.now() - 60_000) < 30_000);
 	t.is(contexts[1]?.deadline, undefined);
 });
 

@@ -61,7 +61,7 @@ test('a shim of containerd answers this client, fails by its codes, and shuts do
 
 	// The shim ends before it answers, or after: both are right.
 	await call('Shutdown').catch((error: unknown) => t.like(error, {code: 'UNAVAILABLE'}));
-	await Promise.race([client.closed, sleep(10_000, undefined, {ref: false})]);
+	await Promise.race([client.closed, sleep(30_000, undefined, {ref: false})]);
 	t.true(client.isClosed);
 });
 

@@ -13,10 +13,10 @@ function scheduled(t: ExecutionContext, house: House, config: Partial<SchedulerC
 }
 
 async function until(holds: () => boolean): Promise<void> {
-	const deadline = Date.now() + 10_000;
+	const deadline = Date.now() + 30_000;
 	while (!holds()) {
 		if (Date.now() > deadline) {
-			throw new Error('it did not come to be in ten seconds');
+			throw new Error('it did not come to be in half a minute');
 		}
 		await sleep(5);
 	}

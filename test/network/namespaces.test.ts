@@ -40,7 +40,8 @@ networkNamespacesSuite(test, {
 
 const owned = (id: string): [string, string] => ['default', id];
 
-test('a namespace that was made ahead is as new as any, with lo up, and used once', async t => {
+// Descriptors of the process are counted: nobody else may hold one meanwhile.
+test.serial('a namespace that was made ahead is as new as any, with lo up, and used once', async t => {
 	await using place = await directory();
 	const namespaces = await PinnedNamespaces.open(place.path, {spareMs: 60_000, failed: error => t.fail(String(error))});
 	try {

@@ -94,7 +94,7 @@ test.serial('a container has the interface that the example adds, and nothing of
 	t.false(await isOnHost(ctr.namespace, 'stays'));
 
 	t.true(await daemon.stop());
-	t.deepEqual(await daemon.leftovers(), []);
+	t.deepEqual(await daemon.remains(), []);
 });
 
 test.serial('an installed keelson has its commands, in JavaScript alone', async t => {

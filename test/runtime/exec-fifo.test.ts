@@ -43,7 +43,7 @@ for (const program of ['runc', path.join(runtimePrograms, 'runc')]) {
 		t.is(await readFile(fifo, 'utf8'), '0');
 		await until('the container\'s program', async () => (await readFile(`/proc/${pid}/cmdline`, 'utf8')).startsWith('/bin/sleep'));
 		t.is((await runtime.state(id)).status, 'created');
-		await runtime.start(id, AbortSignal.timeout(5000));
+		await runtime.start(id, AbortSignal.timeout(30_000));
 		t.is((await runtime.state(id)).status, 'running');
 		await runtime.kill(id, 9);
 		t.is(await stage.exit(pid), 137);

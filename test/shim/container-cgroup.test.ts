@@ -4,9 +4,9 @@ import {once} from 'node:events';
 import {existsSync} from 'node:fs';
 import {mkdir, rmdir, writeFile} from 'node:fs/promises';
 import path from 'node:path';
-import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import {removeCgroup} from '../../plugins/shim/process/container-cgroup.ts';
+import {until} from '../helpers/until.ts';
 
 const memory = '/sys/fs/cgroup/memory';
 
@@ -27,8 +27,8 @@ test('what a runtime has left of the groups is taken away, once their last proce
 	});
 	await writeFile(path.join(busy, 'cgroup.procs'), String(child.pid));
 	const removing = removeCgroup({controllers: new Map([['memory', busy], ['pids', path.join(memory, 'keelson-never-was')]]), unified: empty});
-	await sleep(50);
-	t.deepEqual([empty, busy].map(existsSync), [false, true]);
+	await until('the empty one to go', () => !existsSync(empty));
+	t.true(existsSync(busy));
 	child.kill('SIGKILL');
 	await removing;
 	t.false(existsSync(busy));
@@ -39,7 +39,7 @@ test('a group that others use stays, and nobody waits for it for long', async t 
 	const below = await group(t, parent);
 	const beganMs = performance.now();
 	await removeCgroup({controllers: new Map([['memory', parent]]), unified: undefined});
-	t.true(performance.now() - beganMs < 5000);
+	t.true(performance.now() - beganMs < 15_000);
 	t.true(existsSync(below));
 	await rmdir(below);
 });

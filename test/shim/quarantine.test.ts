@@ -26,7 +26,7 @@ async function ended(stage: ShimStage, id: string): Promise<number> {
 }
 
 test('a shim that is stopped keeps nobody: its tasks are unknown, the next container goes elsewhere, and all goes on when it does', async t => {
-	await using stage = await ShimStage.open({timeouts: {'io.containerd.timeout.shim.load': '1s', 'io.containerd.timeout.task.state': '500ms'}});
+	await using stage = await ShimStage.open({timeouts: {'io.containerd.timeout.shim.load': '4s', 'io.containerd.timeout.task.state': '2s'}});
 	const tasks = stage.manager.tasks(stage.namespace);
 	const held = await running(stage);
 	const stopped = await stage.shimOf(held);
@@ -40,16 +40,19 @@ test('a shim that is stopped keeps nobody: its tasks are unknown, the next conta
 		await until('the quarantine', async () => {
 			const began = performance.now();
 			await t.throwsAsync(tasks.kill(init(held), 10, false), {code: 'DEADLINE_EXCEEDED'});
-			return performance.now() - began < 100;
+			return performance.now() - began < 1000;
 		});
-		const began = performance.now();
-		t.is((await tasks.get(init(held))).status, 'unknown');
-		t.is((await tasks.get(init(free))).status, 'running');
-		t.is((await tasks.list()).length, 2);
-		const [family] = await new ShimMetrics(stage.manager).collect(AbortSignal.timeout(1000));
-		t.deepEqual([...family?.samples ?? []].map(({labels, value}) => [...labels.flat(), value]), [['state', 'quarantined', 1], ['state', 'flooding', 0], ['state', 'healthy', 1]]);
-		await t.throwsAsync(tasks.pids(held), {code: 'DEADLINE_EXCEEDED', message: /quarantine/});
-		t.true(performance.now() - began < 400, `${performance.now() - began} ms`);
+		// On a busy machine not the first time: what waits for the shim does never.
+		await until('answers at once', async () => {
+			const began = performance.now();
+			t.is((await tasks.get(init(held))).status, 'unknown');
+			t.like(await tasks.get(init(free)), {status: 'running'});
+			t.is((await tasks.list()).length, 2);
+			const [family] = await new ShimMetrics(stage.manager).collect(AbortSignal.timeout(10_000));
+			t.deepEqual([...family?.samples ?? []].map(({labels, value}) => [...labels.flat(), value]), [['state', 'quarantined', 1], ['state', 'flooding', 0], ['state', 'healthy', 1]]);
+			await t.throwsAsync(tasks.pids(held), {code: 'DEADLINE_EXCEEDED', message: /quarantine/});
+			return performance.now() - began < 1500;
+		});
 		t.is(await ended(stage, free), 137);
 	} finally {
 		process.kill(stopped, 'SIGCONT');
@@ -70,13 +73,13 @@ test('a call that a shim is stopped at ends soon, and not with its own deadline'
 	} finally {
 		process.kill(shim, 'SIGCONT');
 	}
-	t.true(performance.now() - began < 10_000);
+	t.true(performance.now() - began < 30_000);
 	await until('it to answer again', async () => (await tasks.get(init(id))).status === 'running');
 	t.is(await ended(stage, id), 137);
 });
 
 test('a daemon that finds a stopped shim knows its others at once, and its own when it goes on', async t => {
-	await using stage = await ShimStage.open({containersPerShim: 1, timeouts: {'io.containerd.timeout.shim.load': '1s', 'io.containerd.timeout.task.state': '500ms'}});
+	await using stage = await ShimStage.open({containersPerShim: 1, timeouts: {'io.containerd.timeout.shim.load': '4s', 'io.containerd.timeout.task.state': '2s'}});
 	const [held, free] = [await running(stage), await running(stage)];
 	const stopped = await stage.shimOf(held);
 	await stage.manager[Symbol.asyncDispose]();

