@@ -3,16 +3,10 @@ import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {constants, createZstdDecompress, zstdCompressSync} from 'node:zlib';
 import test from 'ava';
+import {skippableFrame as skippable} from '../../contracts/diff/lazy-layers.suite.ts';
 import {isZstd, splitFrames} from '../../lib/zstd/frames.ts';
 
 type Chunks = readonly Uint8Array[];
-
-/** With a number in front that says how many follow, and no meaning. */
-function skippable(bytes: Uint8Array, kind = 0): Buffer {
-	const head = Buffer.from([0x50 + kind, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]);
-	head.writeUInt32LE(bytes.length, 4);
-	return Buffer.concat([head, bytes]);
-}
 
 async function split(chunks: Chunks): Promise<Chunks> {
 	return Array.fromAsync(splitFrames((async function* () {
