@@ -7,6 +7,7 @@ import {endMark} from '../../lib/tar/tar-writer.ts';
 import {mediaTypes} from '../oci/media-type.ts';
 import {compareSuite} from './diff-compare.suite.ts';
 import {layerOf, sha256, tarOf, Workplace, type DifferSubject, type SuiteTest, type SuiteEntry} from './diff-subject.suite.ts';
+import {eStargz, skippableFrame, zstdChunked, zstdFrames} from './lazy-layers.suite.ts';
 import {listTree} from './tree-listing.suite.ts';
 
 /** Every differ passes this, in this process or behind a socket. */
@@ -55,9 +56,13 @@ function applies(test: SuiteTest, {name, create}: DifferSubject): void {
 		await using place = await Workplace.open();
 		const tar = tarOf(some);
 		const gzipTwice = Buffer.concat([gzipSync(tar.subarray(0, 100_000)), gzipSync(tar.subarray(100_000))]);
+		const zstdTwice = Buffer.concat([zstdCompressSync(tar.subarray(0, 100_000)), zstdCompressSync(tar.subarray(100_000))]);
+		const skippables = Buffer.concat([skippableFrame(Buffer.from('first')), zstdFrames(tar), skippableFrame(Buffer.alloc(300_000), 7), zstdCompressSync(Buffer.alloc(0)), skippableFrame(Buffer.alloc(0), 15)]);
 		const kinds: readonly (readonly [string, Uint8Array])[] = [
 			[mediaTypes.ociLayer, tar], [mediaTypes.ociLayerGzip, gzipSync(tar)], [mediaTypes.ociLayerGzip, gzipTwice], [mediaTypes.ociLayerZstd, zstdCompressSync(tar)],
 			[mediaTypes.dockerLayer, tar], [mediaTypes.dockerLayer, gzipSync(tar)], [mediaTypes.dockerLayer, zstdCompressSync(tar)], [mediaTypes.dockerLayerGzip, gzipSync(tar)],
+			[mediaTypes.ociLayerZstd, zstdTwice], [mediaTypes.ociLayerZstd, skippables], [mediaTypes.dockerLayer, skippables], [mediaTypes.ociLayerZstd, zstdChunked(tar)],
+			[mediaTypes.ociLayerGzip, eStargz(tar)], [mediaTypes.dockerLayer, eStargz(tar)],
 		];
 		await differ.apply(layerOf(tar), await place.bind('expected'));
 		for (const [at, [mediaType, bytes]] of kinds.entries()) {
@@ -190,6 +195,8 @@ function refuses(test: SuiteTest, {name, create}: DifferSubject): void {
 		['a tar that is cut in a header', mediaTypes.ociLayer, tar.subarray(0, 700), 'DATA_LOSS'],
 		['a gzip that is cut', mediaTypes.ociLayerGzip, gzipSync(tar, {level: 0}).subarray(0, 1_000_000), 'DATA_LOSS'],
 		['a zstd that is cut', mediaTypes.ociLayerZstd, zstdCompressSync(tar).subarray(0, -10), 'DATA_LOSS'],
+		['a zstd whose second frame is cut', mediaTypes.ociLayerZstd, zstdFrames(tar, tar.length / 2).subarray(0, -10), 'DATA_LOSS'],
+		['a zstd with garbage behind its frame', mediaTypes.ociLayerZstd, Buffer.concat([zstdCompressSync(tar), Buffer.from('garbage')]), 'DATA_LOSS'],
 		['a header whose checksum is wrong', mediaTypes.ociLayer, Buffer.from(tar).fill('x', 0, 3), 'INVALID_ARGUMENT'],
 		['a name that climbs out', mediaTypes.ociLayer, tarOf([{name: '../outside', body: 'x'}]), 'INVALID_ARGUMENT'],
 		['a name that climbs out on the way', mediaTypes.ociLayer, tarOf([{name: 'a/../../outside', body: 'x'}]), 'INVALID_ARGUMENT'],

@@ -1,4 +1,5 @@
 import {gzipSync, zstdCompressSync} from 'node:zlib';
+import {zstdChunked} from '../diff/lazy-layers.suite.ts';
 import {mediaTypes} from '../oci/media-type.ts';
 import {chainIds, descriptorOf, imageOf, indexOf, layerOf, tarOf, type MadeImage} from './transfer-images.suite.ts';
 import {SmallRegistry} from './transfer-registry.suite.ts';
@@ -30,7 +31,7 @@ async function load(corner: Corner, bytes: Uint8Array | AsyncIterable<Uint8Array
 
 /** Archives and names. */
 export function archiveStories(story: Story): void {
-	for (const [how, pack] of [['plain', (bytes: Buffer) => bytes], ['gzip', gzipSync], ['zstd', zstdCompressSync]] as const) {
+	for (const [how, pack] of [['plain', (bytes: Buffer) => bytes], ['gzip', gzipSync], ['zstd', zstdCompressSync], ['zstd of many frames', zstdChunked]] as const) {
 		story(`an OCI layout (${how}) is imported with the names that it gives, and unpacked`, async (t, corner) => {
 			const images = [imageOf(), imageOf([layerOf(300_000)])];
 			t.deepEqual(await load(corner, pack(layoutOf(images))), ['local/image:0', 'local/image:1']);

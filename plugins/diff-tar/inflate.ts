@@ -2,6 +2,7 @@ import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {splitFrames} from '../../lib/zstd/frames.ts';
 import type {Program} from './decompressor.ts';
 import {inflateByProgram} from './inflate-program.ts';
 import type {Compression} from './layer-compression.ts';
@@ -39,8 +40,9 @@ export async function inflate(source: LayerSource, {compression, program}: Infla
 		return;
 	}
 	const stream = compression === 'gzip' ? createGunzip({chunkSize: inflatedBytes}) : createZstdDecompress({chunkSize: inflatedBytes});
+	const chunks = readChunks(source);
 	try {
-		await pipeline(Readable.from(readChunks(source), {highWaterMark: 1}), stream, async function (inflated: AsyncIterable<Buffer>) {
+		await pipeline(Readable.from(compression === 'zstd' ? splitFrames(chunks) : chunks, {highWaterMark: 1}), stream, async function (inflated: AsyncIterable<Buffer>) {
 			for await (const chunk of inflated) {
 				use(chunk);
 			}

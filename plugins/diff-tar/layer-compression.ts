@@ -1,5 +1,6 @@
 import {KeelsonError} from '../../kernel/errors.ts';
 import {isForeignLayer, isLayer} from '../../contracts/oci/media-type.ts';
+import {isZstd} from '../../lib/zstd/frames.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
@@ -30,9 +31,7 @@ export function detectCompression(start: Uint8Array): Compression {
 	if (start[0] === 0x1f && start[1] === 0x8b && start[2] === 8) {
 		return 'gzip';
 	}
-	const isSkippable = ((start[0] ?? 0) & 0xf0) === 0x50 && start[1] === 0x2a && start[2] === 0x4d && start[3] === 0x18;
-	const isFrame = start[0] === 0x28 && start[1] === 0xb5 && start[2] === 0x2f && start[3] === 0xfd;
-	return isSkippable || isFrame ? 'zstd' : 'none';
+	return isZstd(start) ? 'zstd' : 'none';
 }
 
 /** So many bytes tell. */

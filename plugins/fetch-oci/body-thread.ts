@@ -74,7 +74,22 @@ export class BodyThread implements AsyncDisposable {
 	#start(): Worker {
 		const file = new URL(import.meta.url.endsWith('.ts') ? './body-worker.ts' : './body-worker.js', import.meta.url);
 		const worker = new Worker(file, {workerData: {environment: {...this.#environment}} satisfies BodyThreadData, resourceLimits: {maxYoungGenerationSizeMb: YOUNG_MEGABYTES}});
-		worker.on('message', (news: BodyNews) => this.#take(news));
+		// Of each piece, by its number.
+		const memory: SharedArrayBuffer[] = [];
+		worker.on('message', (news: BodyNews) => {
+			if (news.kind !== 'bytes') {
+				this.#take(news);
+				return;
+			}
+			const {id, piece: {number, length, memory: told}} = news;
+			const shared = memory[number] ??= told as SharedArrayBuffer;
+			const body = this.#pending.get(id)?.body;
+			if (body === undefined) {
+				worker.postMessage({id, kind: 'read', piece: number} satisfies BodyOrder);
+			} else {
+				body.push({number, bytes: new Uint8Array(shared, 0, length)});
+			}
+		});
 		const ended = (cause: unknown): void => {
 			if (this.#worker === worker) {
 				this.#worker = undefined;
@@ -88,7 +103,7 @@ export class BodyThread implements AsyncDisposable {
 		return worker;
 	}
 
-	#take(news: BodyNews): void {
+	#take(news: Exclude<BodyNews, {kind: 'bytes'}>): void {
 		const {head, body, url} = this.#pending.get(news.id) ?? {};
 		if (head === undefined || body === undefined || url === undefined) {
 			return;
@@ -96,10 +111,6 @@ export class BodyThread implements AsyncDisposable {
 		switch (news.kind) {
 			case 'head': {
 				head.resolve({statusCode: news.statusCode, headers: news.headers, url, body});
-				break;
-			}
-			case 'bytes': {
-				body.push(news.piece);
 				break;
 			}
 			case 'end': {

@@ -6,11 +6,12 @@ import {stream} from 'undici';
 import {Agents} from './agents.ts';
 import type {HttpRequest, HttpResponse} from './http-client.ts';
 import type {Trust} from './hosts.ts';
-import {Outlet, type Piece} from './outlet.ts';
+import {Outlet} from './outlet.ts';
+import {PiecePool, type Piece} from './piece-pool.ts';
 
 export type BodyOrder =
 	| {readonly id: number; readonly kind: 'get'; readonly url: string; readonly headers: HttpRequest['headers']; readonly trust: Trust; readonly headersTimeoutMs: number; readonly stallTimeoutMs: number}
-	/** A piece was read, and may be filled again. */
+	/** A piece was read, and may be filled again, also for another answer. */
 	| {readonly id: number; readonly kind: 'read'; readonly piece: number}
 	| {readonly id: number; readonly kind: 'drop'};
 
@@ -35,6 +36,7 @@ interface Answer {
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 const agents = new Agents((workerData as BodyThreadData).environment);
 const answers = new Map<number, Answer>();
+const pool = new PiecePool();
 
 parentPort?.on('message', (order: BodyOrder) => {
 	switch (order.kind) {
@@ -43,7 +45,8 @@ parentPort?.on('message', (order: BodyOrder) => {
 			break;
 		}
 		case 'read': {
-			answers.get(order.id)?.outlet.wasRead(order.piece);
+			pool.give(order.piece);
+			answers.get(order.id)?.outlet.wasRead();
 			break;
 		}
 		case 'drop': {
@@ -55,7 +58,7 @@ parentPort?.on('message', (order: BodyOrder) => {
 
 async function get({id, url, headers, trust, headersTimeoutMs, stallTimeoutMs}: Extract<BodyOrder, {kind: 'get'}>): Promise<void> {
 	const ending = new AbortController();
-	const outlet = new Outlet(piece => tell({id, kind: 'bytes', piece}));
+	const outlet = new Outlet(pool, piece => tell({id, kind: 'bytes', piece}));
 	answers.set(id, {ending, outlet});
 	try {
 		const address = new URL(url);
@@ -69,6 +72,7 @@ async function get({id, url, headers, trust, headersTimeoutMs, stallTimeoutMs}: 
 	} catch (error) {
 		tell({id, kind: 'failed', message: error instanceof AggregateError ? error.errors.map(String).join('; ') : error instanceof Error ? error.message : String(error)});
 	} finally {
+		outlet.destroy();
 		answers.delete(id);
 	}
 }

@@ -1,18 +1,10 @@
 import {Writable} from 'node:stream';
+import {PIECE_BYTES, type Piece, type PieceMemory, type PiecePool} from './piece-pool.ts';
 
-const PIECE_BYTES = 256 * 1024;
 /** So many are filled before the reader gives one back; then the network has to wait. */
 const PIECES_MAX = 5;
 /** So long a byte may wait for others before it goes. */
 const LINGER_MS = 20;
-
-/** A piece, which the reader gives back by its number. */
-export interface Piece {
-	readonly number: number;
-	readonly length: number;
-	/** Where it lies: told once of each number. */
-	readonly memory?: SharedArrayBuffer;
-}
 
 /** What is not on its way yet. */
 interface Rest {
@@ -26,23 +18,24 @@ interface Rest {
  * buffers that are sent from one heap to another count as garbage in both.
  */
 export class Outlet extends Writable {
+	readonly #pool: PiecePool;
 	readonly #send: (piece: Piece) => void;
-	readonly #pieces: Buffer[] = [];
-	readonly #free: number[] = [];
-	readonly #unknown = new Set<number>();
-	#filling: number | undefined;
+	/** How many the reader has. */
+	#sent = 0;
+	#filling: PieceMemory | undefined;
 	#length = 0;
 	#rest: Rest | undefined;
 	#linger: NodeJS.Timeout | undefined;
 
-	constructor(send: (piece: Piece) => void) {
+	constructor(pool: PiecePool, send: (piece: Piece) => void) {
 		super({highWaterMark: PIECE_BYTES, decodeStrings: false});
+		this.#pool = pool;
 		this.#send = send;
 	}
 
-	/** The reader needs a piece no more. */
-	wasRead(number: number): void {
-		this.#free.push(number);
+	/** The reader has given a piece back, to the pool. */
+	wasRead(): void {
+		this.#sent--;
 		this.#fill();
 	}
 
@@ -58,6 +51,11 @@ export class Outlet extends Writable {
 
 	override _destroy(error: Error | null, done: (error: Error | null) => void): void {
 		clearTimeout(this.#linger);
+		this.#rest = undefined;
+		if (this.#filling !== undefined) {
+			this.#pool.give(this.#filling.number);
+			this.#filling = undefined;
+		}
 		done(error);
 	}
 
@@ -71,7 +69,7 @@ export class Outlet extends Writable {
 			if (this.#filling === undefined) {
 				return;
 			}
-			const copied = rest.chunk.copy(this.#pieces[this.#filling] as Buffer, this.#length, rest.at);
+			const copied = rest.chunk.copy(this.#filling.bytes, this.#length, rest.at);
 			rest.at += copied;
 			this.#length += copied;
 			if (this.#length === PIECE_BYTES) {
@@ -86,23 +84,18 @@ export class Outlet extends Writable {
 	}
 
 	/** Undefined when the reader has all. */
-	#take(): number | undefined {
-		const free = this.#free.pop();
-		if (free !== undefined || this.#pieces.length === PIECES_MAX) {
-			return free;
-		}
-		const number = this.#pieces.push(Buffer.from(new SharedArrayBuffer(PIECE_BYTES))) - 1;
-		this.#unknown.add(number);
-		return number;
+	#take(): PieceMemory | undefined {
+		return this.#sent === PIECES_MAX ? undefined : this.#pool.take();
 	}
 
 	#flush(): void {
 		clearTimeout(this.#linger);
 		this.#linger = undefined;
-		const number = this.#filling;
-		if (number !== undefined && this.#length > 0) {
-			const memory = this.#unknown.delete(number) ? this.#pieces[number]?.buffer as SharedArrayBuffer : undefined;
-			this.#send({number, length: this.#length, ...(memory === undefined ? {} : {memory})});
+		const piece = this.#filling;
+		if (piece !== undefined && this.#length > 0) {
+			this.#send({number: piece.number, length: this.#length, ...(piece.isNew ? {memory: piece.bytes.buffer as unknown as SharedArrayBuffer} : {})});
+			piece.isNew = false;
+			this.#sent++;
 			this.#filling = undefined;
 			this.#length = 0;
 		}

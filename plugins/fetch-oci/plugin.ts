@@ -9,6 +9,7 @@ import {configuredCredentials} from './credentials.ts';
 import {criRegistry} from './cri-registry.ts';
 import {dockerConfig} from './docker-config.ts';
 import {HttpClient} from './http-client.ts';
+import {partsBytesMax} from './ranges.ts';
 import {OciRegistry} from './registry.ts';
 
 const text = z.string().default('');
@@ -18,10 +19,13 @@ const config = z.strictObject({
 	stall_timeout: z.number().int().positive().default(30).describe('seconds without a byte after which a download counts as broken'),
 	trusted_realms: z.array(z.string()).default([]).describe('hosts of token servers that may be sent credentials, beside those in the registry\'s own domain'),
 	parallel_parts: z.number().int().min(1).max(16).default(1).describe('requests at a time for one large blob'),
-	part_size: z.number().int().min(64 * 1024).max(16 * 1024 * 1024).default(4 * 1024 * 1024).describe('bytes of each such part; so many are kept in memory for each'),
+	part_size: z.number().int().min(64 * 1024).max(16 * 1024 * 1024).default(4 * 1024 * 1024).describe('bytes of each such part; so many are kept in memory for each, 16 MiB with all of them at most'),
 	credentials: z.record(z.string(), z.strictObject({username: text, password: text, identity_token: text, helper: text})).default({})
 		.describe('who is asking, by registry host: user name and password, a refresh token, or the x of a program docker-credential-x'),
 	docker_config: z.string().default('~/.docker/config.json').describe('Docker\'s file of credentials and credential helpers; empty: none'),
+}).refine(({parallel_parts: parts, part_size: bytes}) => parts === 1 || parts * bytes <= partsBytesMax, {
+	path: ['part_size'],
+	error: ({input}) => tooLarge(input as {readonly parallel_parts: number; readonly part_size: number}),
 });
 
 export const plugin = definePlugin({
@@ -44,6 +48,10 @@ export const plugin = definePlugin({
 		});
 	},
 });
+
+function tooLarge({parallel_parts: parts, part_size: bytes}: {readonly parallel_parts: number; readonly part_size: number}): string {
+	return `is ${bytes}, which with parallel_parts = ${parts} keeps ${parts * bytes} bytes of a layer in memory, expected ${Math.floor(partsBytesMax / parts)} at most`;
+}
 
 function tablesOf(plugins: unknown): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
 	return typeof plugins === 'object' && plugins !== null ? plugins as Readonly<Record<string, Readonly<Record<string, unknown>>>> : {};

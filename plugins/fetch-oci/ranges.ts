@@ -1,7 +1,6 @@
 import type {Digest} from '../../contracts/oci/digest.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {headerOf, requestFailed, type HttpResponse} from './http-client.ts';
-import {readBytes} from './read-body.ts';
 
 /** Bytes of a blob: from `start` on, up to and without `end`. */
 export interface Span {
@@ -19,13 +18,16 @@ export interface RangeSource {
 export interface Parts {
 	/** Requests at a time; 1: the blob comes in one answer. */
 	readonly concurrency: number;
-	/** Bytes of a part; so many are kept in memory for each request. */
+	/** Bytes of a part; so many are kept in memory for each request. No more than `partsBytesMax` with all of them. */
 	readonly bytes: number;
 }
 
+/** What the parts of one blob may have of memory: several layers are under way at a time, of each image that is pulled. */
+export const partsBytesMax = 16 * 1024 * 1024;
+
 /**
  * The bytes of a blob from an offset on: in one answer, or in parts that are asked for at once and given in order. A registry that knows no ranges is read and
- * skipped. Rejects with UNAVAILABLE when bytes end early or come from elsewhere.
+ * skipped. No more than the parts' bytes have been asked for and not been taken; a chunk is valid until the next is asked for. Rejects with UNAVAILABLE when bytes end early or come from elsewhere.
  */
 export async function* readRange(source: RangeSource, offset: number, {concurrency, bytes}: Parts, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
 	const {size} = source;
@@ -40,14 +42,17 @@ export async function* readRange(source: RangeSource, offset: number, {concurren
 	}
 	const ending = new AbortController();
 	const both = AbortSignal.any([signal, ending.signal]);
-	const parts: Promise<Uint8Array>[] = [];
+	const parts: {readonly memory: Uint8Array; readonly filled: Promise<Uint8Array>}[] = [];
+	const free: Uint8Array[] = [];
 	let next = offset + bytes;
 	const begin = (): void => {
 		if (next < size) {
-			const part = wholePart(source, {start: next, end: Math.min(next + bytes, size)}, both);
+			// Shared: the thread that keeps it reads it where it is. Used again, since what is garbage is memory until it is collected.
+			const memory = free.pop() ?? new Uint8Array(new SharedArrayBuffer(bytes));
+			const filled = fillPart(source, {start: next, end: Math.min(next + bytes, size)}, memory, both);
 			// It is met when its turn comes.
-			part.catch(() => undefined);
-			parts.push(part);
+			filled.catch(() => undefined);
+			parts.push({memory, filled});
 			next += bytes;
 		}
 	};
@@ -58,25 +63,33 @@ export async function* readRange(source: RangeSource, offset: number, {concurren
 		yield* bodyFrom(source, first, {start: offset, end: offset + bytes}, both);
 		for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
 			begin();
-			yield await part;
+			yield await part.filled;
+			free.push(part.memory);
 		}
 	} finally {
 		ending.abort(new KeelsonError('CANCELLED', `download of ${source.digest} ended`));
 	}
 }
 
-async function wholePart(source: RangeSource, span: Span, signal: AbortSignal): Promise<Uint8Array> {
+async function fillPart(source: RangeSource, span: Span, memory: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
 	const response = await source.ask(span, signal);
 	if (response.statusCode !== 206) {
 		response.body.destroy();
 		throw new KeelsonError('UNAVAILABLE', `${source.digest}: bytes ${span.start} to ${span.end} were asked for, the answer is ${response.statusCode}`);
 	}
 	const size = span.end - span.start;
-	const bytes = await readBytes(bodyFrom(source, response, span, signal), {limit: size, what: `part of ${source.digest}`});
-	if (bytes.length !== size) {
-		throw new KeelsonError('UNAVAILABLE', `${source.digest}: bytes ${span.start} to ${span.end} were asked for, ${bytes.length} came`);
+	let length = 0;
+	for await (const chunk of bodyFrom(source, response, span, signal)) {
+		if (length + chunk.length > size) {
+			throw new KeelsonError('RESOURCE_EXHAUSTED', `part of ${source.digest} has more than ${size} bytes`);
+		}
+		memory.set(chunk, length);
+		length += chunk.length;
 	}
-	return bytes;
+	if (length !== size) {
+		throw new KeelsonError('UNAVAILABLE', `${source.digest}: bytes ${span.start} to ${span.end} were asked for, ${length} came`);
+	}
+	return memory.subarray(0, size);
 }
 
 /** What of an answer lies in the span; an answer without a range begins at 0. What comes beyond a blob's own end is given too: whoever keeps it says what is wrong. */

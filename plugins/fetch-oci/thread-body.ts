@@ -1,8 +1,13 @@
 import type {Body} from './http-client.ts';
-import type {Piece} from './outlet.ts';
+
+/** Bytes that are valid until they are said to be read. */
+export interface FilledPiece {
+	readonly number: number;
+	readonly bytes: Uint8Array;
+}
 
 export interface ThreadBodyEvents {
-	/** A piece has been read, and may be filled again. */
+	/** A piece has been read, or will not be, and may be filled again: said once of each. */
 	readonly wasRead: (number: number) => void;
 	/** Nobody wants the rest. */
 	readonly drop: () => void;
@@ -13,9 +18,7 @@ export interface ThreadBodyEvents {
 /** An answer's body that comes from another thread in pieces, of which only so many are under way as are read. Read once; a chunk is valid until the next is asked for. */
 export class ThreadBody implements Body {
 	readonly #events: ThreadBodyEvents;
-	readonly #pieces: Piece[] = [];
-	/** Of each piece's number. */
-	readonly #memory: SharedArrayBuffer[] = [];
+	readonly #pieces: FilledPiece[] = [];
 	#wake: (() => void) | undefined;
 	#state: 'open' | 'ended' | 'failed' = 'open';
 	#error: unknown;
@@ -24,13 +27,12 @@ export class ThreadBody implements Body {
 		this.#events = events;
 	}
 
-	push(piece: Piece): void {
+	push(piece: FilledPiece): void {
 		if (this.#state === 'open') {
-			if (piece.memory !== undefined) {
-				this.#memory[piece.number] = piece.memory;
-			}
 			this.#pieces.push(piece);
 			this.#wake?.();
+		} else {
+			this.#events.wasRead(piece.number);
 		}
 	}
 
@@ -42,7 +44,7 @@ export class ThreadBody implements Body {
 	fail(error: unknown): void {
 		if (this.#state === 'open') {
 			this.#error = error;
-			this.#pieces.length = 0;
+			this.#giveBack();
 			this.#close('failed');
 			this.#events.drop();
 		}
@@ -67,10 +69,11 @@ export class ThreadBody implements Body {
 		try {
 			for (;;) {
 				for (let piece = this.#pieces.shift(); piece !== undefined; piece = this.#pieces.shift()) {
-					const {number, length} = piece;
-					yield new Uint8Array(this.#memory[number] as SharedArrayBuffer, 0, length);
-					if (this.#state === 'open') {
-						this.#events.wasRead(number);
+					try {
+						yield piece.bytes;
+					} finally {
+						// Not before, whatever became of the answer: someone may still be at it.
+						this.#events.wasRead(piece.number);
 					}
 				}
 				if (this.#state === 'failed') {
@@ -85,6 +88,14 @@ export class ThreadBody implements Body {
 			}
 		} finally {
 			this.destroy();
+			this.#giveBack();
+		}
+	}
+
+	/** What nobody has seen, and nobody will. */
+	#giveBack(): void {
+		for (const {number} of this.#pieces.splice(0)) {
+			this.#events.wasRead(number);
 		}
 	}
 

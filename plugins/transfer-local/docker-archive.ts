@@ -6,6 +6,7 @@ import type {Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import type {ImportEnd} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {isZstd} from '../../lib/zstd/frames.ts';
 import {compressBlob} from './compress-blob.ts';
 import type {Job} from './job.ts';
 import type {KeptArchive} from './keep-archive.ts';
@@ -71,7 +72,7 @@ async function layerOf(job: Job, file: {digest: Digest; size: number}, {forceCom
 	if (head[0] === 0x1f && head[1] === 0x8b) {
 		return {mediaType: mediaTypes.dockerLayerGzip, ...file};
 	}
-	if (head[0] === 0x28 && head[1] === 0xb5) {
+	if (isZstd(head)) {
 		return {mediaType: mediaTypes.ociLayerZstd, ...file};
 	}
 	return forceCompress ? {mediaType: mediaTypes.dockerLayerGzip, ...await compressBlob(job, file.digest)} : {mediaType: mediaTypes.dockerLayer, ...file};

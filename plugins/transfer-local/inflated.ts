@@ -1,11 +1,11 @@
 import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {isZstd, splitFrames} from '../../lib/zstd/frames.ts';
 import {untilAborted} from './until-aborted.ts';
 
 const MAGIC_BYTES = 4;
 const GZIP = Buffer.from([0x1f, 0x8b]);
-const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
 /** Bytes as they are, or what their gzip or zstd holds: goes by the first bytes, since archives are named and typed in every way. Rejects with DATA_LOSS when the compression does. */
 export async function* inflated(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
@@ -28,13 +28,13 @@ export async function* inflated(bytes: AsyncIterable<Uint8Array>, signal: AbortS
 			yield* rest;
 		}
 	})();
-	const transform = head.subarray(0, GZIP.length).equals(GZIP) ? createGunzip() : head.subarray(0, ZSTD.length).equals(ZSTD) ? createZstdDecompress() : undefined;
+	const [compressed, transform] = head.subarray(0, GZIP.length).equals(GZIP) ? [whole, createGunzip()] : isZstd(head) ? [splitFrames(whole), createZstdDecompress()] : [whole, undefined];
 	if (transform === undefined) {
 		yield* whole;
 		return;
 	}
 	// A failure of the source is met by whoever reads the transform. It is not waited for: a source that stalls ends with its signal.
-	void pipeline(whole, transform, {signal}).catch(() => undefined);
+	void pipeline(compressed, transform, {signal}).catch(() => undefined);
 	try {
 		yield* transform as AsyncIterable<Uint8Array>;
 	} catch (error) {

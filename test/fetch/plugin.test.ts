@@ -82,6 +82,20 @@ test('config_path of the CRI table is a tree of hosts.toml, and Docker\'s file i
 	t.is(repository?.descriptor.digest, digest, kernel.log);
 });
 
+test('parts of a layer that would be more than 16 MiB at a time are refused, with what would be allowed', async t => {
+	const directory = await treeOf(t, {});
+	const said = async (table: object): Promise<string> => {
+		await using kernel = await booted(directory, {'io.keelson.fetch.v1.oci': table});
+		t.is(kernel.registry === undefined, kernel.log !== '');
+		return kernel.log;
+	};
+	t.is(await said({parallel_parts: 16, part_size: 1024 * 1024}), '');
+	t.is(await said({parallel_parts: 4}), '');
+	t.is(await said({part_size: 16 * 1024 * 1024}), '');
+	t.regex(await said({parallel_parts: 16, part_size: 1024 * 1024 + 1}), /part_size.*is 1048577, which with parallel_parts = 16 keeps 16777232 bytes of a layer in memory, expected 1048576 at most/);
+	t.regex(await said({parallel_parts: 5}), /part_size.*expected 3355443 at most/);
+});
+
 test('a CRI table that makes no sense fails the plugin, by its key', async t => {
 	const directory = await treeOf(t, {});
 	await using kernel = await booted(directory, {'io.containerd.grpc.v1.cri': {registry: {config_path: '/x', mirrors: {a: {endpoint: []}}}}});

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import {gzipSync} from 'node:zlib';
+import {gzipSync, zstdCompressSync} from 'node:zlib';
+import {skippableFrame, zstdChunked} from '../../contracts/diff/lazy-layers.suite.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import {formatReference, parseReference} from '../../contracts/oci/reference.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
@@ -70,8 +71,8 @@ export const targets: readonly Target[] = [
 		},
 	},
 	{
-		name: 'archive', sources: ['/plugins/transfer-local/archive-reader', '/plugins/transfer-local/inflated', '/lib/tar/'], words: ['blobs/sha256/', 'manifest.json', '../', '/./'],
-		seeds: () => [archive, gzipSync(archive)],
+		name: 'archive', sources: ['/plugins/transfer-local/archive-reader', '/plugins/transfer-local/inflated', '/lib/tar/', '/lib/zstd/'], words: ['blobs/sha256/', 'manifest.json', '../', '/./', '(\u00b5/\u00fd', 'P*M\u0018'],
+		seeds: () => [archive, gzipSync(archive), zstdChunked(archive, 700), Buffer.concat([skippableFrame(Buffer.from('x')), zstdCompressSync(archive)])],
 		async run(bytes) {
 			const signal = new AbortController().signal;
 			for await (const {name, bytes: body} of readArchive((async function* () {

@@ -17,8 +17,8 @@ import {plugin as metadata} from '../../plugins/metadata-sqlite/plugin.ts';
 import {plugin as overlay} from '../../plugins/snapshot-overlay/plugin.ts';
 import {plugin as transferLocal} from '../../plugins/transfer-local/plugin.ts';
 
-/** The transfer room and all that it joins, each the real one, in a kernel and a directory of their own. @param more tables of the configuration */
-export async function createHouse(more: Readonly<Record<string, unknown>> = {}): Promise<TransferHouse> {
+/** The transfer room and all that it joins, each the real one, in a kernel and a directory of their own. @param more tables of the configuration, and of plugins' */
+export async function createHouse({plugins, ...more}: Readonly<Record<string, unknown>> & {readonly plugins?: Readonly<Record<string, unknown>>} = {}): Promise<TransferHouse> {
 	await using making = new AsyncDisposableStack();
 	const directory = await mkdtemp(path.join(tmpdir(), 'keelson-transfer-'));
 	making.defer(async () => rm(directory, {recursive: true, force: true}));
@@ -35,6 +35,7 @@ export async function createHouse(more: Readonly<Record<string, unknown>> = {}):
 		...more,
 		root: path.join(directory, 'root'), state: path.join(directory, 'state'),
 		plugins: {
+			...plugins,
 			// Suites collect when they say so.
 			'io.containerd.gc.v1.scheduler': {startup_delay: '1h', schedule_delay: '1h'},
 			'io.containerd.snapshotter.v1.overlayfs': {sync_remove: true},
