@@ -47,7 +47,7 @@ export function networkNamespacesSuite(test: TestFn, {name, open, directory, isR
 		t.deepEqual(await namespaces.list(), [pinned]);
 	});
 
-	story('names that are no identifiers are refused', async (t, namespaces) => {
+	story('apple/container: names that are no identifiers are refused', async (t, namespaces) => {
 		await t.throwsAsync(namespaces.create('..', 'c'), {code: 'INVALID_ARGUMENT'});
 		await t.throwsAsync(namespaces.create('n', '../../etc'), {code: 'INVALID_ARGUMENT'});
 	});

@@ -25,7 +25,7 @@ test.serial('account files are read through a mount that is gone afterwards', as
 	}
 });
 
-test.serial('a file that is too large, and one that is none, are refused', async t => {
+test.serial('CVE-2026-47262: a file that is too large, and one that is none, are refused', async t => {
 	const root = await mkdtemp(join(tmpdir(), 'keelson-tree-'));
 	try {
 		await mkdir(join(root, 'etc'));

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import test from 'ava';
 import {resolveInRoot} from '../../client/spec/resolve-in-root.ts';
 
-test('links are followed as inside the root, and none leads outside', async t => {
+test('CVE-2022-23648: links are followed as inside the root, and none leads outside', async t => {
 	const root = await mkdtemp(join(tmpdir(), 'keelson-root-'));
 	try {
 		await mkdir(join(root, 'etc'));

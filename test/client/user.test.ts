@@ -21,7 +21,7 @@ test('a name has its group first, then those that it is in', async t => {
 	t.deepEqual(await resolveUser('keel:3', accounts), {uid: 1000, gid: 3, additionalGids: [3]});
 });
 
-test('a number is never a name, and one that no account has is itself', async t => {
+test('CVE-2026-46680: a number is never a name, and one that no account has is itself', async t => {
 	t.deepEqual(await resolveUser('42', accounts), {uid: 42, gid: 0, additionalGids: [0]});
 });
 

@@ -47,3 +47,16 @@ test.serial('CVE-2021-21334: containers of one image do not see each other\'s en
 		t.regex(text ?? '', /^SHARED=image$/m);
 	}
 });
+
+test.serial('CVE-2024-21626: neither a container nor an exec has a descriptor that its maker had open', async t => {
+	const listing = ['/bin/sh', '-c', 'exec /bin/ls /proc/self/fd'];
+	// The last is its own reading of the directory.
+	const expected = ['0', '1', '2', '3', ''];
+	await using holder = await room.client.run({image: evil, id: 'holder', args: ['/bin/sh', '-c', 'exec sleep 100'], stdio: 'none'});
+	await using process = await room.client.run({image: evil, args: listing});
+	const [text] = await Promise.all([printed(process.stdout), process.wait()]);
+	t.deepEqual(text.split('\n'), expected);
+	await using exec = await holder.container.exec({args: listing});
+	const [said] = await Promise.all([printed(exec.stdout), exec.wait()]);
+	t.deepEqual(said.split('\n'), expected);
+});

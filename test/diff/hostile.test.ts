@@ -146,7 +146,7 @@ test.serial('CVE-2026-95838: repeated opaque marks cost no more than one', async
 	t.false(listTree(place.at('root')).some(line => line.includes('/file ')));
 });
 
-test.serial('names that are too long are refused, and the differ lives on', async t => {
+test.serial('apple/container: names that are too long are refused, and the differ lives on', async t => {
 	await scene(t, async ({apply}) => {
 		await t.throwsAsync(apply([{name: 'n'.repeat(300)}]), refused);
 		await t.throwsAsync(apply([{name: `${'n'.repeat(200)}/`.repeat(25)}]), refused);
@@ -157,7 +157,7 @@ test.serial('names that are too long are refused, and the differ lives on', asyn
 	});
 });
 
-test.serial('extended attributes with impossible names or lengths are refused', async t => {
+test.serial('apple/container: extended attributes with impossible names or lengths are refused', async t => {
 	await scene(t, async ({differ, apply, place}) => {
 		await t.throwsAsync(apply([{name: 'x', pax: {'SCHILY.xattr.user.big': Buffer.alloc(100_000)}}]), refused);
 		await t.throwsAsync(apply([{name: 'x', pax: {[`SCHILY.xattr.user.${'n'.repeat(300)}`]: 'x'}}]), refused);

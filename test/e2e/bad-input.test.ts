@@ -142,7 +142,7 @@ scenario('an unknown image, and an unknown runtime, are named', async ({t, ctr, 
 });
 
 for (const id of ['a/b', '..', '.hidden', '-', 'a b', 'ü', 'n'.repeat(77)]) {
-	scenario(`the id ${JSON.stringify(id.slice(0, 10))} is refused and leaves nothing`, async ({t, ctr, images, same}) => {
+	scenario(`apple/container: the id ${JSON.stringify(id.slice(0, 10))} is refused and leaves nothing`, async ({t, ctr, images, same}) => {
 		const message = await ctr.fails('containers', 'create', images.busybox, id, 'true');
 		t.regex(message, /invalid argument/v);
 		same('message', message);

@@ -154,7 +154,7 @@ test('a manifest whose digest is not what was asked for is refused', async t => 
 	await t.throwsAsync(client.resolve(`${stub.host}/a@${manifestDigest}`), {code: 'FAILED_PRECONDITION'});
 });
 
-test('a registry that answers with a malformed digest is refused', async t => {
+test('apple/container: a registry that answers with a malformed digest is refused', async t => {
 	await using stub = await HttpStub.start((_request, response) => response.writeHead(200, {'content-type': mediaTypes.ociManifest, 'docker-content-digest': 'sha256:../../etc'}).end('{}'));
 	await using client = registry();
 	await t.throwsAsync(client.resolve(`${stub.host}/a:1`), {code: 'INVALID_ARGUMENT'});

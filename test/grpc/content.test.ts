@@ -142,7 +142,7 @@ test('a blob is read in messages of at most 1 MiB, from an offset and no further
 	await t.throwsAsync(read({offset: 2_500_001n}), {code: 'OUT_OF_RANGE'});
 });
 
-test('a malformed digest is INVALID_ARGUMENT wherever it is named', async t => {
+test('apple/container: a malformed digest is INVALID_ARGUMENT wherever it is named', async t => {
 	await using content = await open();
 	for (const digest of ['', 'abc', 'sha256:', 'sha256:ABC', 'md5:d41d8cd98f00b204e9800998ecf8427e', `sha256:${'/'.repeat(64)}`]) {
 		await t.throwsAsync(content.room.client.unary(SERVICE, methods.info, {digest}), {code: 'INVALID_ARGUMENT'});

@@ -141,6 +141,25 @@ test('a shim that hangs is shown as unknown and holds up nobody', async t => {
 	}
 });
 
+test('tasks of many shims are asked at once: three that hang cost the time of one', async t => {
+	await using stage = await ShimStage.open({containersPerShim: 1, timeouts: {'io.containerd.timeout.task.state': '1s'}});
+	const ids = [await running(stage), await running(stage), await running(stage)];
+	const shims = await Promise.all(ids.map(async id => stage.shimOf(id)));
+	for (const shim of shims) {
+		process.kill(shim, 'SIGSTOP');
+	}
+	try {
+		const began = performance.now();
+		const infos = await stage.manager.tasks(stage.namespace).list();
+		t.deepEqual(infos.map(({status}) => status), ['unknown', 'unknown', 'unknown']);
+		t.true(performance.now() - began < 2000, `${Math.round(performance.now() - began)} ms`);
+	} finally {
+		for (const shim of shims) {
+			process.kill(shim, 'SIGCONT');
+		}
+	}
+});
+
 test('a create that fails at the network leaves nothing', async t => {
 	const calls: string[] = [];
 	await using stage = await ShimStage.open({networks: new Map([
