@@ -4,7 +4,7 @@ import type {Config} from './config.ts';
 import {emptyContainer, type Container} from './container.ts';
 import {within} from './deadline.ts';
 import {KeelsonError} from './errors.ts';
-import {diagnose, type Diagnosis} from './diagnosis.ts';
+import {diagnose, whereOf, type Diagnosis} from './diagnosis.ts';
 import type {Loaded} from './loader.ts';
 import type {Logger} from './log.ts';
 import type {DaemonFacts, Plugin} from './plugin.ts';
@@ -151,7 +151,8 @@ class Kernel implements Running {
 
 	async #init(plugin: Plugin, config: unknown): Promise<unknown> {
 		const {id, initTimeoutMs = INIT_TIMEOUT_MS} = plugin;
-		const {root, state} = this.#options.config.daemon;
+		const {loaded, config: whole, signal} = this.#options;
+		const {root, state} = whole.daemon;
 		const lifetime = new AsyncDisposableStack();
 		const own = emptyContainer();
 		const late = new AbortController();
@@ -181,8 +182,8 @@ class Kernel implements Running {
 					throw new Skipped(`skip plugin: ${reason}`);
 				},
 			}))();
-			return await within(work, initTimeoutMs, () => new KeelsonError('DEADLINE_EXCEEDED', `plugin ${id} is not ready after ${initTimeoutMs} ms: `
-				+ 'it waits for something that does not answer (a socket, a lock, a host), or its init does work that belongs after it'), this.#options.signal);
+			return await within(work, initTimeoutMs, async () => new KeelsonError('DEADLINE_EXCEEDED', `plugin ${id}${await whereOf(plugin, whole, loaded)} is not ready after `
+				+ `${initTimeoutMs} ms: it waits for something that does not answer (a socket, a lock, a host), or its init does work that belongs after it`), signal);
 		} catch (error) {
 			late.abort(error);
 			await this.#stop(this.#started.pop(), STOP_TIMEOUT_MS);

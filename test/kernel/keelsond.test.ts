@@ -177,6 +177,15 @@ test.serial('`config check` prints each problem on a line, with its place', asyn
 	]);
 });
 
+test.serial('a plugin that is slow to start is named with its module and the place that names it', async (t) => {
+	await using room = await Room.make();
+	const args = await configWith(room, {'slow.ts': moduleOf({id: 'io.test.slow.v1.it', more: 'initTimeoutMs: 50,', init: 'await new Promise(() => {});'})}, 'required_plugins = ["io.test.slow.v1.it"]');
+	const {code, output} = await room.run(args);
+	t.is(code, 1);
+	const file = join(room.path, 'config.toml');
+	t.true(output.includes(`plugin io.test.slow.v1.it of module ./slow.ts (${file}:1:12) is not ready after 50 ms: it waits for something`), output);
+});
+
 test.serial('`config default` is a configuration that has nothing wrong, and `config dump` shows what was merged', async (t) => {
 	await using room = await Room.make();
 	const standard = await room.run(['config', 'default']);
