@@ -1,6 +1,9 @@
-import {readFile, writeFile} from 'node:fs/promises';
+import {readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {fromTimestamp} from '../../plugins/shim/protocol/timestamp.ts';
 import {endToEnd} from '../helpers/end-to-end.ts';
+import {clientOf} from '../helpers/task-client.ts';
 import {until} from '../helpers/until.ts';
 
 const scenario = endToEnd('survive', {pairs: true});
@@ -28,14 +31,23 @@ for (const [how, end] of [['kill -9', 'kill9'], ['a stop', 'stop']] as const) {
 	}, {pairs: how === 'kill -9'});
 }
 
-scenario('a container that ended while the daemon was dead is reported with its exit status', async ({t, ctr, daemon, images}) => {
+scenario('a container that ended while the daemon was dead is reported with its exit status and time', async ({t, ctr, daemon, images}) => {
 	await ctr.ok('run', '-d', images.busybox, 'brief', 'sh', '-c', 'while [ ! -e /tmp/go ]; do sleep 0.05; done; exit 23');
 	const pid = (await ctr.rows('tasks', 'ls')).find(row => row[0] === 'brief')?.[1];
 	await daemon.kill9();
+	const began = Date.now();
 	await writeFile(`/proc/${pid}/root/tmp/go`, '');
-	await until('the container to end', async () => readFile(`/proc/${pid}/cmdline`, 'utf8').then(line => line === '', () => true));
+	await until('the container to end', async () => stat(`/proc/${pid}`).then(() => false, () => true));
+	// Whoever takes the exit for the time of the restart is found out.
+	await sleep(1000);
+	const restarted = Date.now();
 	await daemon.start();
 	await until('the container to be known as stopped', async () => (await ctr.ok('tasks', 'ls')).includes('STOPPED'));
+	using client = clientOf(daemon, ctr);
+	for (const exitedAt of [(await client.services.tasks.wait({containerId: 'brief'})).exitedAt, (await client.services.tasks.get({containerId: 'brief'})).process?.exitedAt]) {
+		const exitedMs = fromTimestamp(exitedAt)?.getTime() ?? 0;
+		t.true(exitedMs >= began && exitedMs < restarted, `ended at ${exitedMs}, between ${began} and ${restarted}`);
+	}
 	t.is(await ctr.exitStatus('brief'), 23);
 	await ctr.ok('containers', 'rm', 'brief');
 	// containerd 1.7 and later forget such a task at their start.
