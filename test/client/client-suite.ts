@@ -94,10 +94,13 @@ export function clientSuite(program: Program, {pullsWith}: {readonly pullsWith?:
 		await until('the first lines', async () => (await Array.fromAsync(container.logs())).length === 2);
 		t.deepEqual((await Array.fromAsync(container.logs({stream: 'stderr'}))).toSorted(), ['aside', 'one']);
 		const stop = new AbortController();
-		const stopped = Array.fromAsync(container.logs({follow: true, signal: stop.signal}));
-		await sleep(200);
-		stop.abort();
-		t.is((await stopped).length, 2, 'a signal ends it, and is no failure');
+		let seen = 0;
+		for await (const _ of container.logs({follow: true, signal: stop.signal})) {
+			if (++seen === 2) {
+				stop.abort();
+			}
+		}
+		t.is(seen, 2, 'a signal ends it, and is no failure');
 		await using go = await container.exec({args: ['touch', '/go'], stdio: 'none'});
 		await go.wait();
 		t.deepEqual((await followed).toSorted(), ['aside', 'one', 'rest', 'two']);
@@ -184,13 +187,16 @@ export function clientSuite(program: Program, {pullsWith}: {readonly pullsWith?:
 
 	test.serial('stop asks with SIGTERM, and then insists', async t => {
 		await using gentle = await room.client.run({image: room.images.busybox, args: ['sh', '-c', 'trap "exit 9" TERM; echo ready; while :; do sleep 0.1; done']});
-		for await (const chunk of gentle.stdout ?? []) {
-			t.is(String(chunk), 'ready\n');
-			break;
-		}
+		const isReady = async ({stdout}: Process): Promise<void> => {
+			for await (const chunk of stdout ?? []) {
+				t.is(String(chunk), 'ready\n');
+				break;
+			}
+		};
+		await isReady(gentle);
 		t.is((await gentle.container.stop())?.exitCode, 9);
-		await using deaf = await room.client.run({image: room.images.busybox, args: ['sh', '-c', 'trap "" TERM; while :; do sleep 0.1; done'], stdio: 'none'});
-		await sleep(100);
+		await using deaf = await room.client.run({image: room.images.busybox, args: ['sh', '-c', 'trap "" TERM; echo ready; while :; do sleep 0.1; done']});
+		await isReady(deaf);
 		t.is((await deaf.container.stop({timeMs: 300}))?.exitCode, 137);
 	});
 
@@ -222,9 +228,12 @@ export function clientSuite(program: Program, {pullsWith}: {readonly pullsWith?:
 	test.serial('events tell of a run in order, with their fields', async t => {
 		const stop = new AbortController();
 		const seen: string[] = [];
+		let isListening = false;
 		const listening = (async () => {
 			for await (const {topic, fields, namespace} of room.client.events({filters: ['topic~=|^/tasks/|'], signal: stop.signal})) {
-				if (namespace === room.client.namespace) {
+				if (topic === '/tasks/probe') {
+					isListening = true;
+				} else if (namespace === room.client.namespace) {
 					seen.push(`${topic} ${String(fields?.['containerId'])}`);
 				}
 				if (topic === '/tasks/delete') {
@@ -232,11 +241,14 @@ export function clientSuite(program: Program, {pullsWith}: {readonly pullsWith?:
 				}
 			}
 		})();
-		await sleep(200);
+		await until('the subscription', async () => {
+			await room.client.services.events.publish({topic: '/tasks/probe', event: {typeUrl: 'probe', value: new Uint8Array(0)}});
+			return isListening;
+		});
 		const process = await room.client.run({image: room.images.busybox, id: 'told', args: ['true'], stdio: 'none'});
 		await process.wait();
 		await process[Symbol.asyncDispose]();
-		await Promise.race([listening, sleep(5000, undefined, {ref: false})]);
+		await Promise.race([listening, sleep(15_000, undefined, {ref: false})]);
 		stop.abort();
 		await listening;
 		// containerd's shim may end before it has sent the last one.

@@ -1,8 +1,8 @@
-import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import {connect, isKeelsonError, Lease, type Client} from '../../client/index.ts';
 import {Daemon, type Program} from '../helpers/daemon.ts';
 import type {Release} from '../helpers/releases.ts';
+import {until} from '../helpers/until.ts';
 
 const snapshotter = 'overlayfs';
 const target = {mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'ab'.repeat(32)}`, size: 7n};
@@ -123,11 +123,11 @@ export function servicesSuite(program: Program, release?: Release): void {
 		})();
 		const event = {typeUrl: 'some.type', value: Buffer.from('body')};
 		const forward = async (): Promise<unknown> => events.forward({envelope: {timestamp: {seconds: 5n, nanos: 0}, namespace: client.namespace, topic: '/x/forwarded', event}});
-		for (let tries = 0; heard.length < 2 && tries < 200; tries++) {
+		await until('both to be heard', async () => {
 			await events.publish({topic: '/x/published', event});
 			await forward();
-			await sleep(10);
-		}
+			return heard.length >= 2;
+		});
 		stop.abort();
 		await listening;
 		t.true(heard.includes('/x/published some.type body') && heard.includes('/x/forwarded some.type body'), heard.join());
