@@ -1,6 +1,8 @@
+import {getHeapStatistics} from 'node:v8';
 import {parentPort, workerData} from 'node:worker_threads';
 import {isKeelsonError} from '../../kernel/errors.ts';
 import {Coverage} from './coverage.ts';
+import {faultyTargets} from './faulty-targets.ts';
 import {Chance, mutate} from './mutate.ts';
 import {targets, type Target} from './targets.ts';
 
@@ -12,6 +14,8 @@ export interface FuzzOrder {
 	readonly milliseconds: number;
 	readonly executions: number;
 	readonly corpus: readonly Uint8Array[];
+	/** What one input may come to have outside of the heap, where buffers lie: limits of the heap do not count it. */
+	readonly externalBytesMax: number;
 	/** The input at work: its length, then its bytes. Whoever ends this thread reads there what it died of. */
 	readonly current: SharedArrayBuffer;
 }
@@ -21,8 +25,8 @@ export type FuzzNews = {readonly kind: 'new'; readonly input: Uint8Array} | {rea
 
 const BATCH = 256;
 
-async function fuzz({target: name, seed, milliseconds, executions, corpus, current}: FuzzOrder): Promise<number> {
-	const target = targets.find(one => one.name === name) as Target;
+async function fuzz({target: name, seed, milliseconds, executions, corpus, externalBytesMax, current}: FuzzOrder): Promise<number> {
+	const target = [...targets, ...faultyTargets].find(one => one.name === name) as Target;
 	const chance = new Chance(seed);
 	const inputs: Buffer[] = [...target.seeds(), ...corpus].map(one => Buffer.from(one));
 	await using coverage = await Coverage.start(target.sources);
@@ -30,12 +34,17 @@ async function fuzz({target: name, seed, milliseconds, executions, corpus, curre
 	const execute = async (input: Buffer): Promise<void> => {
 		note(current, input);
 		count++;
+		const before = getHeapStatistics().external_memory;
 		try {
 			await target.run(input);
 		} catch (error) {
 			if (!isKeelsonError(error)) {
 				tell({kind: 'broken', input, error: error instanceof Error ? error.stack ?? error.message : String(error)});
 			}
+		}
+		const grown = getHeapStatistics().external_memory - before;
+		if (grown > externalBytesMax) {
+			tell({kind: 'broken', input, error: `takes ${grown} bytes outside of the heap, at most ${externalBytesMax} are expected`});
 		}
 	};
 	for (const input of inputs) {

@@ -1,4 +1,5 @@
 import test from 'ava';
+import {faultyTargets} from './faulty-targets.ts';
 import {fuzz, targetNames} from './fuzz.ts';
 
 test('no target breaks over what is kept, and what a short run makes of it', async t => {
@@ -9,3 +10,15 @@ test('no target breaks over what is kept, and what a short run makes of it', asy
 		t.true(executions > 50, `${target} ran ${executions} times`);
 	}
 });
+
+const telling: Readonly<Record<string, RegExp>> = {
+	'throws': /TypeError: no error of ours/, 'hangs': /takes longer than 5000 ms/, 'fills the heap': /ERR_WORKER_OUT_OF_MEMORY|memory limit/, 'fills buffers': /takes 31\d{7} bytes outside of the heap/,
+};
+
+for (const {name} of faultyTargets) {
+	test(`a target that ${name} is told, with its input`, async t => {
+		const {broken} = await fuzz({target: name, seed: 1, milliseconds: 1000, executions: 1});
+		t.regex(broken[0]?.why ?? '', telling[name] ?? /^$/);
+		t.is(Buffer.from(broken[0]?.input ?? []).toString(), 'innocent');
+	});
+}

@@ -27,6 +27,8 @@ const CORPUS = path.join(import.meta.dirname, 'corpus');
 /** No input of 64 KiB may take longer; a busy machine takes some of it. */
 const HANG_MS = 5000;
 const HEAP_MB = 192;
+/** More than what 64 KiB of gzip hold, all of which may wait for the collector. */
+const EXTERNAL_BYTES_MAX = 128 * 1024 * 1024;
 const CURRENT_BYTES = 16 + 64 * 1024;
 const BROKEN_MAX = 20;
 
@@ -35,7 +37,7 @@ export const targetNames: readonly string[] = targets.map(({name}) => name);
 /** Runs one target in a thread of its own: what throws, hangs or fills the memory ends the thread, and is told with its input. */
 export async function fuzz({target, seed, milliseconds, executions = Number.MAX_SAFE_INTEGER, keeps = false}: Run): Promise<Outcome> {
 	const current = new SharedArrayBuffer(CURRENT_BYTES);
-	const order: FuzzOrder = {target, seed, milliseconds, executions, current, corpus: await corpusOf(target)};
+	const order: FuzzOrder = {target, seed, milliseconds, executions, current, externalBytesMax: EXTERNAL_BYTES_MAX, corpus: await corpusOf(target)};
 	const worker = new Worker(new URL('fuzz-worker.ts', import.meta.url), {workerData: order, resourceLimits: {maxOldGenerationSizeMb: HEAP_MB}});
 	const broken: {why: string; input: Uint8Array}[] = [];
 	const found: Uint8Array[] = [];
