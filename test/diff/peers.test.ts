@@ -1,5 +1,6 @@
 import {execFile} from 'node:child_process';
-import {mkdir, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, writeFile} from 'node:fs/promises';
+import path from 'node:path';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import * as fc from 'fast-check';
@@ -10,10 +11,12 @@ import {containerd} from '../helpers/containerd-program.ts';
 import {Daemon} from '../helpers/daemon.ts';
 import type {Ctr} from '../helpers/ctr.ts';
 import {generatedPlainImages, tarOfGenerated} from '../helpers/generated-layers.ts';
+import {gnuFormats, gnuTar, makeTree} from '../helpers/gnu-tar.ts';
 import {digestOf, image, layer, pushImage, type Layer} from '../helpers/oci-image.ts';
 import {oddLayers} from '../helpers/odd-layers.ts';
 import {Registry} from '../helpers/registry.ts';
 import {createDiffer} from '../helpers/tar-differ.ts';
+import {tar as tarOfEntries} from '../helpers/tar-writer.ts';
 
 test('odd layers become, entry by entry, what containerd makes of them', async t => {
 	await using peers = await Peers.start();
@@ -28,6 +31,20 @@ test('generated layers become, entry by entry, what containerd makes of them', a
 		applied += await peers.compare(t, image.map(one => layer(tarOfGenerated(one), 'gzip')));
 	}
 	t.true(applied > 10, `only ${applied} layers were taken`);
+});
+
+test('layers that GNU tar writes in each of its formats, and star, become what containerd makes of them', async t => {
+	await using peers = await Peers.start();
+	await using place = await Workplace.open();
+	const layers: Layer[] = [layer(tarOfEntries([{name: 'star/', type: 'directory'}, {name: `star/${'p'.repeat(126)}/file`, body: 'x', uid: 3_000_000}], 'star'))];
+	// Go's archive/tar reads the type S, containerd does not unpack it.
+	for (const [at, {args, parts}] of gnuFormats.filter(({name}) => !/gnu, sparse/.test(name)).entries()) {
+		const tree = await place.make(`tree-${at}`);
+		await makeTree(path.join(tree, `format-${at}`), parts);
+		await gnuTar(tree, place.at(`${at}.tar`), args);
+		layers.push(layer(await readFile(place.at(`${at}.tar`))));
+	}
+	t.is(await peers.compare(t, layers), layers.length);
 });
 
 /** Ours, and a containerd that pulls from a registry. */

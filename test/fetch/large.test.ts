@@ -56,6 +56,33 @@ test('what comes slowly is given on before a piece is full', async t => {
 	await bytes.return?.();
 });
 
+test('memory is used again by other answers, but not while somebody is still at it, whatever became of his download', async t => {
+	const other = Buffer.alloc(large.length, 'other');
+	await using stub = await registryOf((request, response) => {
+		const blob = request.url?.endsWith(descriptorOf(other).digest) === true ? other : large;
+		response.writeHead(200, {'content-length': blob.length}).end(blob);
+	});
+	await using client = clientOf();
+	await using repository = await client.resolve(`${stub.host}/a:1`);
+	const own = new AbortController();
+	const bytes = repository.open(descriptorOf(large), {signal: own.signal})[Symbol.asyncIterator]();
+	const held = (await bytes.next()).value as Uint8Array;
+	own.abort();
+	const memory = new Set<unknown>();
+	for (let count = 0; count < 10; count++) {
+		let at = 0;
+		for await (const chunk of repository.open(descriptorOf(other))) {
+			t.true(other.subarray(at, at + chunk.length).equals(chunk));
+			at += chunk.length;
+			memory.add(chunk.buffer);
+		}
+	}
+	t.true(memory.size <= 12, `${memory.size} pieces for ten answers`);
+	t.false(memory.has(held.buffer));
+	t.true(Buffer.from(held).equals(large.subarray(0, held.length)));
+	await t.throwsAsync(async () => bytes.next(), {code: 'CANCELLED'});
+});
+
 test('whoever does not read holds the registry up, and lets it go when he stops', async t => {
 	const blob = Buffer.alloc(64 * MEBIBYTE, 'blob');
 	let sent = 0;

@@ -63,7 +63,7 @@ export function tarOfGenerated({entries, dialect}: GeneratedLayer): Buffer {
 
 /** ustar has neither long parts, nor attributes, nor fractions; GNU's dialect has no attributes. */
 function layersOf(entries: fc.Arbitrary<readonly TarEntry[]>): fc.Arbitrary<GeneratedLayer> {
-	return fc.tuple(entries, fc.constantFrom<Dialect>('pax', 'pax', 'gnu', 'ustar')).map(([all, dialect]) => {
+	return fc.tuple(entries, fc.constantFrom<Exclude<Dialect, 'star'>>('pax', 'pax', 'gnu', 'ustar')).map(([all, dialect]) => {
 		const whole = (entry: TarEntry): TarEntry => ({...entry, ...entry.mtime === undefined ? {} : {mtime: entry.mtime.split('.')[0] ?? ''}});
 		switch (dialect) {
 			case 'pax': {

@@ -1,10 +1,10 @@
 /**
  * Tar archives with raw control over every byte, for images that are odder than any tool makes.
- * Formats: POSIX.1-2017 pax interchange format, and the GNU dialect of the GNU tar manual ("Basic Tar Format", "Old GNU format").
+ * Formats: POSIX.1-2017 pax interchange format, the GNU dialect of the GNU tar manual ("Basic Tar Format", "Old GNU format"), and Schilling's star (star(5)).
  */
 
 export type TarType = 'file' | 'hardlink' | 'symlink' | 'char' | 'block' | 'directory' | 'fifo';
-export type Dialect = 'ustar' | 'pax' | 'gnu';
+export type Dialect = 'ustar' | 'pax' | 'gnu' | 'star';
 
 /** A part of a sparse file that is stored; what lies between parts is a hole. */
 export interface Extent {
@@ -50,7 +50,7 @@ function entryBlocks(entry: TarEntry, dialect: Dialect): Buffer[] {
 		];
 	}
 
-	if (dialect === 'ustar') {
+	if (dialect === 'ustar' || dialect === 'star') {
 		return plain(entry, name, link, dialect);
 	}
 
@@ -107,9 +107,9 @@ interface HeaderFields {
 function header(entry: TarEntry, {name, link, flag, size, dialect, gnu}: HeaderFields): Buffer {
 	const head = Buffer.alloc(block);
 	const seconds = Math.max(0, Math.floor(Number(entry.mtime ?? '1700000000')));
-	if (dialect === 'ustar' && name.length > 100) {
-		// The path is cut at a slash: what precedes it goes into the prefix field.
-		const cut = name.lastIndexOf('/', 155);
+	if ((dialect === 'ustar' || dialect === 'star') && name.length > 100) {
+		// The path is cut at a slash: what precedes it goes into the prefix field. Not at the one that ends a directory's name.
+		const cut = name.subarray(0, -1).lastIndexOf('/', dialect === 'star' ? 131 : 155);
 		name.copy(head, 345, 0, cut);
 		name.copy(head, 0, cut + 1);
 	} else {
@@ -126,6 +126,11 @@ function header(entry: TarEntry, {name, link, flag, size, dialect, gnu}: HeaderF
 	head.write(dialect === 'gnu' ? 'ustar  \0' : 'ustar\x0000', 257, 'latin1');
 	number(head, entry.device?.[0] ?? 0, 329, 8, dialect);
 	number(head, entry.device?.[1] ?? 0, 337, 8, dialect);
+	if (dialect === 'star') {
+		number(head, seconds + 1, 476, 12, dialect);
+		number(head, seconds + 2, 488, 12, dialect);
+		head.write('tar\0', 508, 'latin1');
+	}
 	gnu?.(head);
 	head.fill(' ', 148, 156);
 	const sum = head.reduce((total, byte) => total + byte, 0);
@@ -133,12 +138,12 @@ function header(entry: TarEntry, {name, link, flag, size, dialect, gnu}: HeaderF
 	return head;
 }
 
-/** Octal text where it fits; beyond it base-256 in the GNU dialect, and a harmless 0 in pax, whose records say it. */
+/** Octal text where it fits; beyond it base-256 in the GNU dialect and in star, and a harmless 0 in pax, whose records say it. */
 function number(head: Buffer, value: number, at: number, width: number, dialect: Dialect): void {
 	const octal = value.toString(8);
 	if (octal.length < width) {
 		head.write(octal.padStart(width - 1, '0'), at, 'latin1');
-	} else if (dialect === 'gnu') {
+	} else if (dialect === 'gnu' || dialect === 'star') {
 		head.writeUInt8(0x80, at);
 		head.writeUIntBE(value, at + width - 6, 6);
 	} else {
