@@ -16,7 +16,7 @@ export interface Bundling {
 const FOLDER = 'bundle';
 
 /** Stays as it is installed: machine code; what few daemons load; and tsyringe, of which a plugin and the kernel must have the same copy. */
-const external = [/^node:/v, 'koffi', 'undici', '@grpc/grpc-js', 'tar-stream', 'tsyringe', 'reflect-metadata', 'ava'];
+const external = [/^node:/v, 'koffi', 'undici', '@grpc/grpc-js', 'tsyringe', 'reflect-metadata', 'ava'];
 
 /** A chunk's name, and whether a module belongs to it; the first that wants it has it. */
 type Groups = readonly (readonly [name: string, wants: (id: string, context: ChunkingContext) => boolean])[];
