@@ -40,6 +40,8 @@ export default {
 		rule('the-client-stands-on-the-wire', 'It drives any daemon that speaks this API.', {path: '^client/'}, {pathNot: ['^client/', '^api/', '^contracts/oci/', '^lib/tar/', errors, npm('@grpc/grpc-js', '@bufbuild/protobuf')], ...core}),
 		rule('the-wire-stands-on-values', 'Generated code and conversions know no room.', {path: '^api/'}, {pathNot: ['^api/', '^contracts/', errors, npm('@bufbuild/protobuf')], ...core}),
 		rule('examples-import-the-package', 'They are written as a stranger would.', {path: '^examples/([^/]+)/'}, {pathNot: ['^examples/$1/', '^keelson(?:/|$)', 'node_modules/'], ...core}),
+		rule('what-ships-needs-no-development-package', 'It would not be there where the package is installed.', {pathNot: ['^(?:bench|examples|scripts|test)/', suites, '^[^/]+$']}, {dependencyTypes: ['npm-dev']}),
+		rule('scripts-stand-on-build-tools', 'What builds and checks the house is no part of it.', {path: '^scripts/'}, {pathNot: ['^scripts/', '^lib/', npm('rolldown', 'typescript')], ...core}),
 		rule('nothing-stands-on-tests', 'What is shipped does not import what proves it.', {pathNot: ['^(?:test|bench)/', suites]}, {path: '^(?:test|bench)/'}),
 	],
 	options: {
