@@ -14,7 +14,7 @@ test('supply chain: each package is locked by the hash of its bytes, and what is
 	const {'': own, ...others} = packages;
 	t.true(Object.keys(others).length > 100);
 	for (const [name, {integrity = '', resolved = 'https://registry.npmjs.org/'}] of Object.entries(others)) {
-		t.regex(integrity, /^sha512-[A-Za-z0-9+\/]{86}==$/, name);
+		t.regex(integrity, /^sha512-[A-Za-z0-9+/]{86}==$/, name);
 		t.true(resolved.startsWith('https://registry.npmjs.org/'), `${name} comes from ${resolved}`);
 	}
 	for (const [name, release] of Object.entries(own?.dependencies ?? {})) {
