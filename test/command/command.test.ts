@@ -1,8 +1,11 @@
 import test from 'ava';
 import {command} from '../helpers/command.ts';
-import {until} from '../helpers/until.ts';
-import {showSize} from '../helpers/terminal.ts';
+import {HttpStub} from '../helpers/http-stub.ts';
 import {keelsonPath} from '../helpers/keelson-program.ts';
+import {image, layer} from '../helpers/oci-image.ts';
+import {tar} from '../helpers/tar-writer.ts';
+import {showSize} from '../helpers/terminal.ts';
+import {until} from '../helpers/until.ts';
 import {CommandRoom} from './command-room.ts';
 
 let keelson: CommandRoom;
@@ -39,6 +42,26 @@ test.serial('pull draws a line for each layer on a terminal', async t => {
 	const {manifest} = await keelson.room.client.images.inspect(image);
 	t.true(shown.includes(`${manifest.layers[0]?.digest.slice(0, 19)}  `), shown);
 	t.true(shown.endsWith(`${image}  ${manifest.descriptor.digest.slice(0, 19)}\n`), shown);
+});
+
+test.serial('a pull says after all else what the registry allows and warns of', async t => {
+	const made = image([layer(tar([{name: 'file', body: 'x'}]))]);
+	const parts = new Map([made.manifest, made.config, ...made.layers].map(part => [part.digest, part]));
+	await using registry = await HttpStub.start(({method, url = ''}, response) => {
+		const part = url.endsWith('/manifests/1') ? made.manifest : parts.get(url.slice(url.lastIndexOf('/') + 1));
+		response.setHeader('ratelimit-limit', '100;w=21600').setHeader('ratelimit-remaining', '98;w=21600').setHeader('warning', '299 - "this registry moves"');
+		response.writeHead(part === undefined ? 404 : 200, {'content-type': part?.mediaType ?? 'text/plain', 'docker-content-digest': part?.digest ?? ''}).end(method === 'HEAD' ? undefined : part?.bytes);
+	});
+	const reference = `${registry.host}/moving:1`;
+	const notices = [`${registry.host} allows 98 of 100 requests more in 21600 s`, `${registry.host} warns: this registry moves`];
+	const {code, stdout, stderr} = await keelson.run('pull', '--plain-http', reference);
+	t.is(code, 0, stderr);
+	t.is(stderr, notices.map(notice => `keelson: ${notice}\n`).join(''));
+	t.is(stdout.split('\n').at(-2), `${reference}\t${made.manifest.digest}`);
+	const shown = await keelson.seen('pull', '--plain-http', reference);
+	t.true(notices.every(notice => shown.includes(`keelson: ${notice}\n`)), shown);
+	t.like(await keelson.run('pull', '--plain-http', '--json', reference), {code: 0, stderr: ''});
+	await keelson.room.client.services.images.delete({name: reference});
 });
 
 test.serial('a pull that fails says so in one line', async t => {
