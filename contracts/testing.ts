@@ -9,6 +9,7 @@ export {fetchSuite, type FetchHouse, type FetchSubject} from './fetch/fetch.suit
 export {metadataSuite, type MetadataSubject} from './metadata/metadata.suite.ts';
 export {mountManagerSuite, type MountStage, type MountSubject} from './mount-manager/mount-manager.suite.ts';
 export {metricsSuite, type MetricSubject} from './metrics/metrics.suite.ts';
+export {networkNamespacesSuite, type NamespacesSubject} from './network/network-namespaces.suite.ts';
 export {networkSuite, type NetworkSubject} from './network/network.suite.ts';
 export {ociRuntimeSuite, type RuntimeStage} from './oci-runtime/oci-runtime.suite.ts';
 export {sandboxSuite, type SandboxStage, type SandboxSubject} from './sandbox/sandbox.suite.ts';

@@ -8,7 +8,7 @@ import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 
-/** The smallest differ there can be: a tree is its files joined, in the order of their names, and a layer is that text, plain or gzip. */
+/** Not a differ, but a stub for tests of what is above one: a tree is its files joined, in the order of their names, and a layer is that text, plain or gzip. */
 export class FileDiffer implements Differ {
 	async apply({descriptor, read}: LayerBytes, mounts: readonly Mount[]): Promise<AppliedLayer> {
 		const bytes = Buffer.concat(await Array.fromAsync(read()));
