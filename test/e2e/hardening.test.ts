@@ -66,16 +66,22 @@ for (const runtime of runtimes) {
 		const hook = (name: string): object[] => [{path: '/bin/sh', args: ['sh', '-c', `cat >/dev/null; echo ${name} >>${file}`]}];
 		await createContainer(client, ctr, images.busybox, {id: 'hooked', args: ['sleep', '60'], change: spec => {
 			Object.assign(spec, {ociVersion: '1.0.2'});
-			spec.hooks = {createRuntime: hook('createRuntime'), poststart: hook('poststart'), poststop: hook('poststop')};
+			spec.hooks = {
+				prestart: hook('prestart'), createRuntime: hook('createRuntime'), createContainer: hook('createContainer'),
+				startContainer: [{path: '/bin/sh', args: ['sh', '-c', 'cat >/dev/null; echo startContainer >>/dev/hooks']}],
+				poststart: hook('poststart'), poststop: hook('poststop'),
+			};
 		}});
 		const lines = async (): Promise<string[]> => (await readFile(file, 'utf8')).trim().split('\n');
 		await createTask(client, 'hooked', byRuntime(runtime));
 		// runc 1.1 runs poststart here already.
-		t.is((await lines())[0], 'createRuntime');
+		const created = ['prestart', 'createRuntime', 'createContainer'];
+		t.deepEqual((await lines()).slice(0, 3), created);
 		await client.services.tasks.start({containerId: 'hooked'});
-		t.deepEqual(await lines(), ['createRuntime', 'poststart']);
+		t.deepEqual(await lines(), [...created, 'poststart']);
+		t.is(await ctr.prints('tasks', 'exec', '--exec-id', 'hook', 'hooked', 'cat', '/dev/hooks'), 'startContainer\n');
 		await remove(ctr, 'hooked');
-		t.deepEqual(await lines(), ['createRuntime', 'poststart', 'poststop']);
+		t.deepEqual(await lines(), [...created, 'poststart', 'poststop']);
 		await createContainer(client, ctr, images.busybox, {id: 'refused', args: ['sleep', '60'], change: spec => {
 			Object.assign(spec, {ociVersion: '1.0.2'});
 			spec.hooks = {createRuntime: [{path: '/bin/false'}]};

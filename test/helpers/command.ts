@@ -77,7 +77,9 @@ export async function command(file: string, args: readonly string[], options: Co
  * Resolves once all that a program which has ended had printed is read: at the end of both streams, or where somebody else holds them when nothing
  * has come for a second. That second is counted in looks, each after what waits was read: one in which this process did not run is none.
  */
-export async function drained({stdout, stderr}: ChildProcess): Promise<void> {
+export async function drained(child: ChildProcess): Promise<void> {
+	const {stdout, stderr} = child;
+	const closed = once(child, 'close').catch(() => undefined);
 	const streams = [stdout, stderr].filter(stream => stream !== null);
 	let hasCome = false;
 	const come = (): void => {
@@ -87,7 +89,7 @@ export async function drained({stdout, stderr}: ChildProcess): Promise<void> {
 	try {
 		for (let round = 0; round < quietRounds && streams.some(stream => !stream.readableEnded && !stream.destroyed); round = hasCome ? 0 : round + 1) {
 			hasCome = false;
-			await (round === 0 ? setImmediate() : sleep(20));
+			await (round === 0 ? setImmediate() : Promise.race([sleep(20), closed]));
 			await setImmediate();
 		}
 	} finally {

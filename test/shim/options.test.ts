@@ -82,6 +82,18 @@ test('streams belong to the group that options name; the user is the process\'s 
 	await tasks.delete(containerId);
 });
 
+test('streams that go through the shim belong to that group too', async t => {
+	await using stage = await ShimStage.open({options: optionsOf({ioUid: 1000, ioGid: 1001}), stdio: 'copied'});
+	const containerId = await stage.container(['/bin/sh', '-c', 'stat -Lc %u:%g /proc/self/fd/1 /proc/self/fd/2 >&2']);
+	const tasks = stage.manager.tasks(stage.namespace);
+	const [stdout, stderr] = [await stage.output(), await stage.output()];
+	await tasks.create({...none, containerId, stdout: stdout.path, stderr: stderr.path});
+	await tasks.start({containerId, execId: ''});
+	await tasks.wait({containerId, execId: ''});
+	t.is(await stderr.text(), '0:1001\n0:1001\n');
+	await tasks.delete(containerId);
+});
+
 test('options of another runtime are refused by ours, and named', async t => {
 	await using stage = await ShimStage.open({options: {typeUrl: 'runtimeoptions.v1.Options', value: Buffer.from([10, 1, 97])}});
 	const containerId = await stage.container(['/bin/true']);

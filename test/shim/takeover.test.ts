@@ -2,6 +2,7 @@ import {access, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import anyTest, {type ExecutionContext, type TestFn} from 'ava';
 import {Options} from '../../api/gen/types/runc/options/oci.ts';
+import {FifoReader} from '../helpers/fifo-reader.ts';
 import {pidfdsOf} from '../helpers/pidfds.ts';
 import {until} from '../helpers/until.ts';
 import {ShimStage} from './task-stage.ts';
@@ -106,6 +107,68 @@ test('output, errors, input and terminals go on where they were', async t => {
 	t.regex(await screen.text(), /before[^]*33 91/);
 	await endOf(t, stage, echo, [5]);
 	await endOf(t, stage, terminal, [6]);
+});
+
+/** Prints a line for each SIGUSR1, and ends with the third. */
+const counting = ['/bin/sh', '-c', 'i=0; trap \'i=$((i+1)); echo "line $i"; echo "error $i" >&2; [ $i -lt 3 ] || exit 7\' USR1; echo ready; while :; do sleep 0.05; done'];
+const SIGUSR1 = 10;
+
+for (const mode of ['copied', 'buffered'] as const) {
+	test(`streams that are ${mode} go on in the spare, in order`, async t => {
+		await using stage = await ShimStage.open({hasWarmSpare: true, stdio: mode});
+		const tasks = stage.manager.tasks(stage.namespace);
+		await stage.spare();
+		const fifos = [stage.fifo(), stage.fifo()] as const;
+		using stdout = new FifoReader(fifos[0]);
+		using stderr = new FifoReader(fifos[1]);
+		const id = await running(stage, counting, {stdout: fifos[0], stderr: fifos[1]});
+		await until('it to be ready', () => stdout.read().includes('ready'));
+		await tasks.kill(init(id), SIGUSR1, false);
+		await until('the first line', () => stdout.read().includes('line 1') && stderr.read().includes('error 1'));
+		await held(stage, id);
+		const spare = await stage.spare();
+		process.kill(await stage.shimOf(id), 'SIGKILL');
+		await tasks.kill(init(id), SIGUSR1, false);
+		await until('the second line', () => stdout.read().includes('line 2') && stderr.read().includes('error 2'));
+		t.is(await stage.shimOf(id), spare);
+		await tasks.kill(init(id), SIGUSR1, false);
+		t.is((await tasks.wait(init(id))).exitStatus, 7);
+		await until('the end of both', () => {
+			stdout.read();
+			stderr.read();
+			return stdout.isAtEnd && stderr.isAtEnd;
+		});
+		t.deepEqual([stdout.text, stderr.text], ['ready\nline 1\nline 2\nline 3\n', 'error 1\nerror 2\nerror 3\n']);
+		await endOf(t, stage, id, [7]);
+	});
+}
+
+test('a logging program goes on when the shim that started it is killed', async t => {
+	await using stage = await ShimStage.open({hasWarmSpare: true});
+	const tasks = stage.manager.tasks(stage.namespace);
+	const [logger, copy, starts] = ['logger', 'copy', 'starts'].map(name => path.join(stage.directory, name)) as [string, string, string];
+	await writeFile(logger, `#!/bin/sh\necho started >>${starts}\nexec 5>&-\n{ cat <&3; echo end of output; } >${copy} &\ncat <&4 >${copy}.errors\nwait\n`, {mode: 0o755});
+	await stage.spare();
+	const id = await running(stage, counting, {stdout: `binary://${logger}`, stderr: `binary://${logger}`});
+	const shows = async (line: string): Promise<void> => {
+		await until(line, async () => (await readFile(copy, 'utf8').catch(() => '')).includes(line));
+	};
+	await shows('ready');
+	await tasks.kill(init(id), SIGUSR1, false);
+	await shows('line 1');
+	await held(stage, id);
+	const spare = await stage.spare();
+	process.kill(await stage.shimOf(id), 'SIGKILL');
+	await tasks.kill(init(id), SIGUSR1, false);
+	await shows('line 2');
+	t.is(await stage.shimOf(id), spare);
+	await tasks.kill(init(id), SIGUSR1, false);
+	t.is((await tasks.wait(init(id))).exitStatus, 7);
+	await shows('end of output');
+	t.is(await readFile(copy, 'utf8'), 'ready\nline 1\nline 2\nline 3\nend of output\n');
+	await until('the errors', async () => await readFile(`${copy}.errors`, 'utf8') === 'error 1\nerror 2\nerror 3\n');
+	t.is(await readFile(starts, 'utf8'), 'started\n');
+	await endOf(t, stage, id, [7]);
 });
 
 test('several shims that are killed at once are all taken over, and what was held of them goes from spare to spare', async t => {
