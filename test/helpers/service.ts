@@ -14,6 +14,12 @@ export interface ServiceOptions {
 	readonly readyMs?: number;
 }
 
+// A test that ends without its own clean-up must not leave a daemon that nobody knows.
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+	running.forEach(child => child.kill('SIGKILL'));
+});
+
 /** A program that serves until it is ended: a daemon or a registry, with its output in a log file. */
 export class Service implements AsyncDisposable {
 	readonly #child: ChildProcess;
@@ -24,10 +30,8 @@ export class Service implements AsyncDisposable {
 		this.#child = child;
 		this.#options = options;
 		this.#exited = once(child, 'exit').then(() => undefined, () => undefined);
-		// A test that ends without its own clean-up must not leave a daemon that nobody knows.
-		const end = () => child.kill('SIGKILL');
-		process.once('exit', end);
-		child.once('exit', () => process.removeListener('exit', end));
+		running.add(child);
+		child.once('exit', () => running.delete(child));
 	}
 
 	/** Resolves when the program serves. Rejects, with the end of its log, when it ends or is late; then it is not running. */
