@@ -11,6 +11,8 @@ export interface Run {
 	readonly milliseconds: number;
 	/** At most; default: as many as the time allows. */
 	readonly executions?: number;
+	/** No input may take longer. Default 5000: what none of 64 KiB takes, also where a busy machine takes some of it. */
+	readonly hangMs?: number;
 	/** Keeps what reached something new, and what broke the target, in the corpus. */
 	readonly keeps?: boolean;
 }
@@ -24,8 +26,6 @@ export interface Outcome {
 }
 
 const CORPUS = path.join(import.meta.dirname, 'corpus');
-/** No input of 64 KiB may take longer; a busy machine takes some of it. */
-const HANG_MS = 5000;
 const HEAP_MB = 192;
 /** More than what 64 KiB of gzip hold, all of which may wait for the collector. */
 const EXTERNAL_BYTES_MAX = 128 * 1024 * 1024;
@@ -35,7 +35,7 @@ const BROKEN_MAX = 20;
 export const targetNames: readonly string[] = targets.map(({name}) => name);
 
 /** Runs one target in a thread of its own: what throws, hangs or fills the memory ends the thread, and is told with its input. */
-export async function fuzz({target, seed, milliseconds, executions = Number.MAX_SAFE_INTEGER, keeps = false}: Run): Promise<Outcome> {
+export async function fuzz({target, seed, milliseconds, executions = Number.MAX_SAFE_INTEGER, hangMs = 5000, keeps = false}: Run): Promise<Outcome> {
 	const current = new SharedArrayBuffer(CURRENT_BYTES);
 	const order: FuzzOrder = {target, seed, milliseconds, executions, current, externalBytesMax: EXTERNAL_BYTES_MAX, corpus: await corpusOf(target)};
 	const worker = new Worker(new URL('fuzz-worker.ts', import.meta.url), {workerData: order, resourceLimits: {maxOldGenerationSizeMb: HEAP_MB}});
@@ -56,8 +56,8 @@ export async function fuzz({target, seed, milliseconds, executions = Number.MAX_
 	worker.on('exit', () => resolve());
 	const watch = setInterval(() => {
 		const since = new DataView(current).getFloat64(8);
-		if (since > 0 && done < 0 && Date.now() - since > HANG_MS) {
-			broken.push({why: `takes longer than ${HANG_MS} ms`, input: currentOf(current)});
+		if (since > 0 && done < 0 && Date.now() - since > hangMs) {
+			broken.push({why: `takes longer than ${hangMs} ms`, input: currentOf(current)});
 			void worker.terminate();
 		}
 	}, 500);
