@@ -7,7 +7,7 @@ import {percentile} from './measure.ts';
 
 const EVERY_MS = 10;
 // A look at every process takes the processor from what is measured.
-const WEIGHED_EVERY_MS = 100;
+const WEIGHED_EVERY_MS = 500;
 
 /** What a daemon takes, and how it answers, while something else is going on. */
 export interface Load {
@@ -21,9 +21,11 @@ export async function loadDuring(daemon: Daemon, work: () => Promise<unknown>): 
 	const client = new Client(`unix:${daemon.places.address}`, credentials.createInsecure(), {'grpc.default_authority': 'localhost'});
 	const latencies: number[] = [];
 	let peakKilobytes = 0;
+	let programsKilobytes = 0;
 	const over = new AbortController();
 	const watch = (async () => {
 		while (!over.signal.aborted) {
+			peakKilobytes = Math.max(peakKilobytes, await resident(String(daemon.pid)) + programsKilobytes);
 			const began = performance.now();
 			await version(client);
 			latencies.push(performance.now() - began);
@@ -32,7 +34,7 @@ export async function loadDuring(daemon: Daemon, work: () => Promise<unknown>): 
 	})();
 	const weigh = (async () => {
 		while (!over.signal.aborted) {
-			peakKilobytes = Math.max(peakKilobytes, await residentWithPrograms(daemon.pid));
+			programsKilobytes = await residentOfPrograms(daemon.pid);
 			await sleep(WEIGHED_EVERY_MS);
 		}
 	})();
@@ -47,9 +49,9 @@ export async function loadDuring(daemon: Daemon, work: () => Promise<unknown>): 
 }
 
 /** Kilobytes. A child that is still what the daemon is has not begun yet, or is a shim. */
-async function residentWithPrograms(pid: number): Promise<number> {
+async function residentOfPrograms(pid: number): Promise<number> {
 	const own = await readlink(`/proc/${pid}/exe`);
-	let sum = await resident(String(pid));
+	let sum = 0;
 	for (const other of await readdir('/proc')) {
 		const isChild = /^\d+$/.test(other) && (await readFile(`/proc/${other}/status`, 'utf8').catch(() => '')).includes(`\nPPid:\t${pid}\n`);
 		if (isChild && await readlink(`/proc/${other}/exe`).catch(() => own) !== own) {
