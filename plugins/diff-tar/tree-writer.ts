@@ -132,9 +132,11 @@ export class TreeWriter implements TarSink, Disposable {
 				return;
 			}
 			case 'file': {
-				const mode = this.#new.modeOf(entry);
-				const fd = this.#replacing(parent, name, directory => openAt(directory, name, {flags: fileFlags, mode: mode ?? 0o600}));
-				this.#file = {fd, entry, hasMode: mode !== undefined};
+				this.#file = this.#replacing(parent, name, directory => {
+					// Not before: making the directory may have brought one that passes on what it has.
+					const mode = this.#new.modeOf(entry);
+					return {fd: openAt(directory, name, {flags: fileFlags, mode: mode ?? 0o600}), entry, hasMode: mode !== undefined};
+				});
 				break;
 			}
 			case 'symlink': {
