@@ -3,10 +3,11 @@ import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {splitFrames} from '../../lib/zstd/frames.ts';
-import type {Program} from './decompressor.ts';
+import type {Decompressor} from './decompressor.ts';
 import {inflateByProgram} from './inflate-program.ts';
 import type {Compression} from './layer-compression.ts';
 import type {LayerSource} from './layer-source.ts';
+import {openInflater, type Library} from './library.ts';
 
 /** Large chunks: fewer turns between threads and processes. */
 const readBytes = 1024 * 1024;
@@ -16,8 +17,7 @@ const deflatedBytes = 256 * 1024;
 
 export interface InflateOptions {
 	readonly compression: Compression;
-	/** Does the work in a process of its own; undefined: here. */
-	readonly program: Program | undefined;
+	readonly decompressor: Decompressor;
 }
 
 /**
@@ -25,7 +25,7 @@ export interface InflateOptions {
  * while it waits for bytes that are still to be written: for workers. Rejects with DATA_LOSS where the compressed bytes are damaged or
  * cut short, with ABORTED where they were given up, and with what `use` throws.
  */
-export async function inflate(source: LayerSource, {compression, program}: InflateOptions, use: (bytes: Buffer) => void): Promise<void> {
+export async function inflate(source: LayerSource, {compression, decompressor}: InflateOptions, use: (bytes: Buffer) => void): Promise<void> {
 	if (compression === 'none') {
 		const buffer = Buffer.allocUnsafe(readBytes);
 		let at = 0;
@@ -35,10 +35,32 @@ export async function inflate(source: LayerSource, {compression, program}: Infla
 		}
 		return;
 	}
-	if (program !== undefined) {
-		await inflateByProgram(source, program, use);
-		return;
+	switch (decompressor.kind) {
+		case 'within': {
+			await inflateWithin(source, decompressor.library, use);
+			return;
+		}
+		case 'program': {
+			await inflateByProgram(source, decompressor.program, use);
+			return;
+		}
+		case 'stream': {
+			await inflateByStream(source, compression, use);
+		}
 	}
+}
+
+async function inflateWithin(source: LayerSource, library: Library, use: (bytes: Buffer) => void): Promise<void> {
+	using inflater = openInflater(library);
+	let at = 0;
+	for (let bytes = await source.read(inflater.input, at); bytes !== undefined; bytes = await source.read(inflater.input, at)) {
+		at += bytes.length;
+		inflater.push(bytes.length, use);
+	}
+	inflater.end();
+}
+
+async function inflateByStream(source: LayerSource, compression: Exclude<Compression, 'none'>, use: (bytes: Buffer) => void): Promise<void> {
 	const stream = compression === 'gzip' ? createGunzip({chunkSize: inflatedBytes}) : createZstdDecompress({chunkSize: inflatedBytes});
 	const chunks = readChunks(source);
 	try {

@@ -25,6 +25,11 @@ export class WorkerPool implements AsyncDisposable {
 		this.#size = size;
 	}
 
+	/** That are worked on, or wait. */
+	get jobs(): number {
+		return [...this.#threads].reduce((sum, {load}) => sum + load, this.#queue.length);
+	}
+
 	run(job: ApplyJob, options?: RunOptions): Promise<ApplyJobResult>;
 	run(job: CompareJob, options?: RunOptions): Promise<CompareJobResult>;
 	run(job: JoinJob | PackJob | UnpackJob, options?: RunOptions): Promise<void>;
