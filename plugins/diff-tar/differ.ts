@@ -13,7 +13,7 @@ import {boundDirectory, findUpper, layersOf, toReadOnly} from './compare-source.
 import {chooseDecompressor, type Decompressors} from './decompressor.ts';
 import {compressionOf} from './layer-compression.ts';
 import type {ImpliedDirectory} from './later-layers.ts';
-import {openLayer} from './layer-input.ts';
+import {openLayer, type LayerInput} from './layer-input.ts';
 import {mountTree} from './mounted-tree.ts';
 import {processLayer} from './processed-layer.ts';
 import {chainFrom, type ProcessorChain, type StreamProcessor} from './processor-chain.ts';
@@ -97,7 +97,7 @@ export class TarDiffer implements Differ {
 		const stop = new AbortController();
 		const ended = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
 		await using processed = await processLayer(layer, chain, {payloads, signal: ended});
-		const {input, growth, compression, done} = await openLayer(processed.layer, ended);
+		const {input, growth, compression, done} = await this.#open(processed.layer, ended);
 		// The worker would only see that the layer is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
 		const isComing = growth !== undefined && !new Growth(growth).isWhole;
@@ -116,6 +116,12 @@ export class TarDiffer implements Differ {
 			stop.abort(new KeelsonError('CANCELLED', 'the layer is not read any more'));
 			await source;
 		}
+	}
+
+	/** The thread that will read it starts while its first bytes are waited for. */
+	async #open(layer: LayerBytes, signal: AbortSignal): Promise<LayerInput> {
+		using _ = this.#options.pool.expect();
+		return await openLayer(layer, signal);
 	}
 
 	async #findSource(lower: readonly Mount[], upper: readonly Mount[], resources: AsyncDisposableStack): Promise<CompareSource> {
