@@ -63,6 +63,14 @@ export class IngestWorker implements Ingester, AsyncDisposable {
 		return promise;
 	}
 
+	/** Something will be asked soon: it starts meanwhile. */
+	expect(): void {
+		if (!this.#disposed && this.#worker === undefined) {
+			this.#worker = this.#start();
+			this.#worker.unref();
+		}
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#disposed = true;
 		await this.#worker?.terminate();

@@ -89,6 +89,8 @@ export class LocalContentStore implements ContentStore, AsyncDisposable {
 		const release = this.#lock(ref);
 		try {
 			const status = await this.#begin({ref, total, ...(expected === undefined ? {} : {expected})});
+			// A manifest is followed by what it names.
+			this.#parts.worker.expect();
 			const writer = await LocalContentWriter.open({...this.#parts, worker: total > 0 && total <= HERE_BYTES_MAX ? this.#here : this.#parts.worker, status, release: () => {
 				this.#writers.delete(ref);
 				release();
