@@ -81,13 +81,13 @@ export class BodyThread implements AsyncDisposable {
 				this.#take(news);
 				return;
 			}
-			const {id, piece: {number, length, memory: told}} = news;
+			const {id, piece: {number, offset, length, memory: told}} = news;
 			const shared = memory[number] ??= told as SharedArrayBuffer;
 			const body = this.#pending.get(id)?.body;
 			if (body === undefined) {
 				worker.postMessage({id, kind: 'read', piece: number} satisfies BodyOrder);
 			} else {
-				body.push({number, bytes: new Uint8Array(shared, 0, length)});
+				body.push({number, bytes: new Uint8Array(shared, offset, length)});
 			}
 		});
 		const ended = (cause: unknown): void => {
@@ -118,7 +118,9 @@ export class BodyThread implements AsyncDisposable {
 				break;
 			}
 			case 'failed': {
-				this.#fail(news.id, new Error(news.message));
+				const error = new Error(news.message);
+				head.reject(error);
+				body.breakOff(error);
 				break;
 			}
 		}

@@ -2,12 +2,16 @@
 
 import {constants, setPriority} from 'node:os';
 import {parentPort, workerData} from 'node:worker_threads';
-import {stream} from 'undici';
 import {Agents} from './agents.ts';
 import type {HttpRequest, HttpResponse} from './http-client.ts';
 import type {Trust} from './hosts.ts';
 import {Outlet} from './outlet.ts';
+import {PieceFiller} from './piece-filler.ts';
 import {PiecePool, type Piece} from './piece-pool.ts';
+import {proxyFor} from './proxy.ts';
+import {RawClient} from './raw-client.ts';
+import {OnlyHttp2Error} from './raw-connections.ts';
+import type {RawRequest, Sink} from './raw-exchange.ts';
 
 export type BodyOrder =
 	| {readonly id: number; readonly kind: 'get'; readonly url: string; readonly headers: HttpRequest['headers']; readonly trust: Trust; readonly headersTimeoutMs: number; readonly stallTimeoutMs: number}
@@ -29,12 +33,14 @@ export interface BodyThreadData {
 
 interface Answer {
 	readonly ending: AbortController;
-	readonly outlet: Outlet;
+	readonly filler: PieceFiller;
 }
 
 // On Linux that is this thread alone: calls of clients go before bytes.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-const agents = new Agents((workerData as BodyThreadData).environment);
+const {environment} = workerData as BodyThreadData;
+const agents = new Agents(environment);
+const raw = new RawClient();
 const answers = new Map<number, Answer>();
 const pool = new PiecePool();
 
@@ -46,7 +52,7 @@ parentPort?.on('message', (order: BodyOrder) => {
 		}
 		case 'read': {
 			pool.give(order.piece);
-			answers.get(order.id)?.outlet.wasRead();
+			answers.get(order.id)?.filler.wasRead();
 			break;
 		}
 		case 'drop': {
@@ -56,24 +62,46 @@ parentPort?.on('message', (order: BodyOrder) => {
 	}
 });
 
-async function get({id, url, headers, trust, headersTimeoutMs, stallTimeoutMs}: Extract<BodyOrder, {kind: 'get'}>): Promise<void> {
+async function get({id, url: address, headers, trust, headersTimeoutMs, stallTimeoutMs}: Extract<BodyOrder, {kind: 'get'}>): Promise<void> {
 	const ending = new AbortController();
-	const outlet = new Outlet(pool, piece => tell({id, kind: 'bytes', piece}));
-	answers.set(id, {ending, outlet});
+	const filler = new PieceFiller(pool, piece => tell({id, kind: 'bytes', piece}));
+	answers.set(id, {ending, filler});
 	try {
-		const address = new URL(url);
-		await stream(address, {
-			method: 'GET', headers, signal: ending.signal, dispatcher: await agents.get(address, trust), headersTimeout: headersTimeoutMs, bodyTimeout: stallTimeoutMs,
-		}, answer => {
-			tell({id, kind: 'head', statusCode: answer.statusCode, headers: answer.headers});
-			return outlet;
-		});
+		const url = new URL(address);
+		const sink: Sink = {filler, head: ({statusCode, headers: told}) => tell({id, kind: 'head', statusCode, headers: told})};
+		await fetchInto({url, headers, headersTimeoutMs, stallTimeoutMs}, trust, sink, ending.signal);
 		tell({id, kind: 'end'});
 	} catch (error) {
 		tell({id, kind: 'failed', message: error instanceof AggregateError ? error.errors.map(String).join('; ') : error instanceof Error ? error.message : String(error)});
 	} finally {
-		outlet.destroy();
 		answers.delete(id);
+	}
+}
+
+/** Resolves once all of an answer is sent; rejects with what the network says, after what came of it was sent. */
+async function fetchInto(request: RawRequest, trust: Trust, sink: Sink, signal: AbortSignal): Promise<void> {
+	if (proxyFor(request.url, environment) === undefined) {
+		try {
+			await raw.get(request, trust, sink, signal);
+			return;
+		} catch (error) {
+			if (!(error instanceof OnlyHttp2Error)) {
+				throw error;
+			}
+		}
+	}
+	// Not with the thread's start, of which it would be the most.
+	const {stream} = await import('undici');
+	const {url, headers, headersTimeoutMs, stallTimeoutMs} = request;
+	try {
+		await stream(url, {
+			method: 'GET', headers, signal, dispatcher: await agents.get(url, trust), headersTimeout: headersTimeoutMs, bodyTimeout: stallTimeoutMs,
+		}, answer => {
+			sink.head(answer);
+			return new Outlet(sink.filler);
+		});
+	} finally {
+		sink.filler.close();
 	}
 }
 

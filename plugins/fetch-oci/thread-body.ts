@@ -15,12 +15,15 @@ export interface ThreadBodyEvents {
 	readonly onEnd: () => void;
 }
 
+/** Of what came, all may be read when it ended or broke off, and nothing more when it failed. */
+type State = 'open' | 'ended' | 'broken' | 'failed';
+
 /** An answer's body that comes from another thread in pieces, of which only so many are under way as are read. Read once; a chunk is valid until the next is asked for. */
 export class ThreadBody implements Body {
 	readonly #events: ThreadBodyEvents;
 	readonly #pieces: FilledPiece[] = [];
 	#wake: (() => void) | undefined;
-	#state: 'open' | 'ended' | 'failed' = 'open';
+	#state: State = 'open';
 	#error: unknown;
 
 	constructor(events: ThreadBodyEvents) {
@@ -40,6 +43,14 @@ export class ThreadBody implements Body {
 		this.#close('ended');
 	}
 
+	/** The network says so: told after what came before. */
+	breakOff(error: unknown): void {
+		if (this.#state === 'open') {
+			this.#error = error;
+			this.#close('broken');
+		}
+	}
+
 	/** Whoever reads is told so at once. What has ended stays so. */
 	fail(error: unknown): void {
 		if (this.#state === 'open') {
@@ -53,6 +64,7 @@ export class ThreadBody implements Body {
 	/** Lets the rest go. */
 	destroy(): void {
 		this.fail(new Error('the body was let go'));
+		this.#giveBack();
 	}
 
 	async dump({limit}: {readonly limit: number}): Promise<void> {
@@ -76,7 +88,7 @@ export class ThreadBody implements Body {
 						this.#events.wasRead(piece.number);
 					}
 				}
-				if (this.#state === 'failed') {
+				if (this.#state === 'broken' || this.#state === 'failed') {
 					throw this.#error;
 				}
 				if (this.#state === 'ended') {
@@ -88,7 +100,6 @@ export class ThreadBody implements Body {
 			}
 		} finally {
 			this.destroy();
-			this.#giveBack();
 		}
 	}
 
@@ -99,7 +110,7 @@ export class ThreadBody implements Body {
 		}
 	}
 
-	#close(state: 'ended' | 'failed'): void {
+	#close(state: Exclude<State, 'open'>): void {
 		if (this.#state === 'open') {
 			this.#state = state;
 			this.#wake?.();

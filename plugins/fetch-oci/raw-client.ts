@@ -1,0 +1,44 @@
+import type {Trust} from './hosts.ts';
+import type {RawConnection} from './raw-connection.ts';
+import {RawConnections, type Way} from './raw-connections.ts';
+import {RawExchange, type RawRequest, type Sink} from './raw-exchange.ts';
+
+/** GET over HTTP/1.1 with no proxy between, in the thread for large answers. */
+export class RawClient {
+	readonly #connections = new RawConnections();
+
+	/**
+	 * Resolves once the answer is in the sink's pieces, all of them sent. Rejects with OnlyHttp2Error before anything came, with the network's own error after what
+	 * came was sent, and with the signal's reason.
+	 */
+	async get(request: RawRequest, trust: Trust, sink: Sink, signal: AbortSignal): Promise<void> {
+		const way: Way = {url: request.url, trust, host: Object.entries(request.headers).find(([name]) => name.toLowerCase() === 'host')?.[1]};
+		const kept = this.#connections.kept(way);
+		if (kept !== undefined && await this.#ask(kept, {request, way, sink, signal, isKept: true})) {
+			return;
+		}
+		await this.#ask(await this.#connections.open(way, signal), {request, way, sink, signal, isKept: false});
+	}
+
+	/** False: it was kept, and closed before it could answer. Nothing is lost: whoever is asked for bytes may be asked twice (RFC 9112, section 9.3.1). */
+	async #ask(connection: RawConnection, {request, way, sink, signal, isKept}: {request: RawRequest; way: Way; sink: Sink; signal: AbortSignal; isKept: boolean}): Promise<boolean> {
+		let isReusable = false;
+		let exchange: RawExchange | undefined;
+		try {
+			exchange = new RawExchange(connection, request, sink);
+			isReusable = await exchange.over(signal);
+			return true;
+		} catch (error) {
+			if (isKept && exchange?.isLost === true) {
+				return false;
+			}
+			throw error;
+		} finally {
+			if (isReusable) {
+				this.#connections.keep(connection, way);
+			} else {
+				connection.destroy();
+			}
+		}
+	}
+}
