@@ -77,6 +77,11 @@ export class HttpClient implements AsyncDisposable {
 		}
 	}
 
+	/** Something large will be asked for soon. */
+	expectLarge(): void {
+		this.#thread.expect();
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#plain[Symbol.dispose]();
 		await Promise.all([this.#agents[Symbol.asyncDispose](), this.#thread[Symbol.asyncDispose]()]);
