@@ -1,24 +1,14 @@
-import {addressOf, bindings} from '../sys/libc.ts';
-import {damaged, type Decoder, type DecoderMemory, type Step} from './inflater.ts';
+import {bindings, inPool} from '../sys/libc.ts';
+import {damaged, type Decoder, type Place, type Step} from './inflater.ts';
 
 /**
- * gzip by ISA-L's isal_inflate, which igzip is made of. Rejects with INTERNAL where there is no libisal.so.2. Its state is a structure of the caller's (igzip_lib.h,
+ * gzip by ISA-L's isal_inflate, which igzip is made of. Throws where there is no libisal.so.2. Its state is a structure of the caller's (igzip_lib.h,
  * 2.23 to 2.31): whoever uses it tries first whether its fields are where they are sought.
  */
-export function openIsal({input, output}: DecoderMemory): Decoder {
-	return new Isal(addressOf(input), addressOf(output), output.length);
-}
-
-class Isal implements Decoder {
+export class IsalDecoder implements Decoder {
 	readonly #state = Buffer.allocUnsafeSlow(stateBytes);
-	readonly #input: bigint;
-	readonly #output: bigint;
-	readonly #outputBytes: number;
 
-	constructor(input: bigint, output: bigint, outputBytes: number) {
-		this.#input = input;
-		this.#output = output;
-		this.#outputBytes = outputBytes;
+	constructor() {
 		this.reset();
 	}
 
@@ -27,25 +17,38 @@ class Isal implements Decoder {
 		this.#state.writeUInt32LE(ISAL_GZIP, field.crcFlag);
 	}
 
-	step(from: number, to: number): Step {
-		const state = this.#state;
-		state.writeBigUInt64LE(this.#input + BigInt(from), field.nextIn);
-		state.writeUInt32LE(to - from, field.availIn);
-		state.writeBigUInt64LE(this.#output, field.nextOut);
-		state.writeUInt32LE(this.#outputBytes, field.availOut);
-		const result = functions().isal_inflate(state) as number;
-		if (result !== ISAL_DECOMP_OK) {
-			throw damaged(`isal_inflate says ${result}`);
-		}
-		return {
-			taken: to - from - state.readUInt32LE(field.availIn),
-			made: this.#outputBytes - state.readUInt32LE(field.availOut),
-			isWhole: state.readUInt32LE(field.blockState) === ISAL_BLOCK_FINISH,
-		};
+	step(place: Place): Step {
+		this.#point(place);
+		return this.#done(place, functions().isal_inflate(this.#state) as number);
+	}
+
+	async stepBeside(place: Place): Promise<Step> {
+		this.#point(place);
+		return this.#done(place, (await inPool(functions().isal_inflate, [this.#state])).result);
 	}
 
 	[Symbol.dispose](): void {
 		// Its memory is the heap's to free.
+	}
+
+	#point({input, inputBytes, output, outputBytes}: Place): void {
+		const state = this.#state;
+		state.writeBigUInt64LE(input, field.nextIn);
+		state.writeUInt32LE(inputBytes, field.availIn);
+		state.writeBigUInt64LE(output, field.nextOut);
+		state.writeUInt32LE(outputBytes, field.availOut);
+	}
+
+	#done({inputBytes, outputBytes}: Place, result: number): Step {
+		if (result !== ISAL_DECOMP_OK) {
+			throw damaged(`isal_inflate says ${result}`);
+		}
+		const state = this.#state;
+		return {
+			taken: inputBytes - state.readUInt32LE(field.availIn),
+			made: outputBytes - state.readUInt32LE(field.availOut),
+			isWhole: state.readUInt32LE(field.blockState) === ISAL_BLOCK_FINISH,
+		};
 	}
 }
 

@@ -1,25 +1,15 @@
-import {addressOf, bindings} from '../sys/libc.ts';
-import {damaged, type Decoder, type DecoderMemory, type Step} from './inflater.ts';
+import {bindings, inPool} from '../sys/libc.ts';
+import {damaged, type Decoder, type Place, type Step} from './inflater.ts';
 
 /**
- * gzip by the zlib that node is made of, whose functions it has for add-ons. node:zlib works on another thread, and hands each piece from one to the other.
- * Rejects with INTERNAL where node is built without.
+ * gzip by the zlib that node is made of, whose functions it has for add-ons. node:zlib takes new memory for each piece, and where page faults are dear they cost more
+ * than inflating. Throws where node is built without.
  */
-export function openZlib({input, output}: DecoderMemory): Decoder {
-	return new Zlib(addressOf(input), addressOf(output), output.length);
-}
-
-class Zlib implements Decoder {
-	/** A z_stream (zlib.h). */
+export class ZlibDecoder implements Decoder {
+	/** A z_stream (zlib.h), which must not move. */
 	readonly #stream = Buffer.from(new ArrayBuffer(streamBytes));
-	readonly #input: bigint;
-	readonly #output: bigint;
-	readonly #outputBytes: number;
 
-	constructor(input: bigint, output: bigint, outputBytes: number) {
-		this.#input = input;
-		this.#output = output;
-		this.#outputBytes = outputBytes;
+	constructor() {
 		const result = functions().inflateInit2_(this.#stream, gzipOnly, zlibVersion, streamBytes) as number;
 		if (result !== Z_OK) {
 			throw damaged(`inflateInit2 says ${result}`);
@@ -30,25 +20,34 @@ class Zlib implements Decoder {
 		functions().inflateReset(this.#stream);
 	}
 
-	step(from: number, to: number): Step {
-		const stream = this.#stream;
-		stream.writeBigUInt64LE(this.#input + BigInt(from), field.nextIn);
-		stream.writeUInt32LE(to - from, field.availIn);
-		stream.writeBigUInt64LE(this.#output, field.nextOut);
-		stream.writeUInt32LE(this.#outputBytes, field.availOut);
-		const result = functions().inflate(stream, Z_NO_FLUSH) as number;
-		if (result !== Z_OK && result !== Z_STREAM_END && result !== Z_BUF_ERROR) {
-			throw damaged(`inflate says ${result}`);
-		}
-		return {
-			taken: to - from - stream.readUInt32LE(field.availIn),
-			made: this.#outputBytes - stream.readUInt32LE(field.availOut),
-			isWhole: result === Z_STREAM_END,
-		};
+	step(place: Place): Step {
+		this.#point(place);
+		return this.#done(place, functions().inflate(this.#stream, Z_NO_FLUSH) as number);
+	}
+
+	async stepBeside(place: Place): Promise<Step> {
+		this.#point(place);
+		return this.#done(place, (await inPool(functions().inflate, [this.#stream, Z_NO_FLUSH])).result);
 	}
 
 	[Symbol.dispose](): void {
 		functions().inflateEnd(this.#stream);
+	}
+
+	#point({input, inputBytes, output, outputBytes}: Place): void {
+		const stream = this.#stream;
+		stream.writeBigUInt64LE(input, field.nextIn);
+		stream.writeUInt32LE(inputBytes, field.availIn);
+		stream.writeBigUInt64LE(output, field.nextOut);
+		stream.writeUInt32LE(outputBytes, field.availOut);
+	}
+
+	#done({inputBytes, outputBytes}: Place, result: number): Step {
+		if (result !== Z_OK && result !== Z_STREAM_END && result !== Z_BUF_ERROR) {
+			throw damaged(`inflate says ${result}`);
+		}
+		const stream = this.#stream;
+		return {taken: inputBytes - stream.readUInt32LE(field.availIn), made: outputBytes - stream.readUInt32LE(field.availOut), isWhole: result === Z_STREAM_END};
 	}
 }
 

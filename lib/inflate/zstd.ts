@@ -1,22 +1,14 @@
-import {addressOf, bindings} from '../sys/libc.ts';
-import {damaged, type Decoder, type DecoderMemory, type Step} from './inflater.ts';
+import {bindings, inPool} from '../sys/libc.ts';
+import {damaged, type Decoder, type Place, type Step} from './inflater.ts';
 
-/** zstd by the library that node is made of; windows of up to 128 MiB, its default. Rejects with INTERNAL where node is built without. */
-export function openZstd({input, output}: DecoderMemory): Decoder {
-	return new Zstd(addressOf(input), input.length, addressOf(output), output.length);
-}
-
-class Zstd implements Decoder {
+/** zstd by the library that node is made of; windows of up to 128 MiB, its default. Throws where node is built without. */
+export class ZstdDecoder implements Decoder {
 	readonly #context: unknown;
 	/** A ZSTD_inBuffer and a ZSTD_outBuffer (zstd.h): where, how much, how far. */
 	readonly #input = Buffer.from(new ArrayBuffer(24));
 	readonly #output = Buffer.from(new ArrayBuffer(24));
 
-	constructor(input: bigint, inputBytes: number, output: bigint, outputBytes: number) {
-		this.#input.writeBigUInt64LE(input, 0);
-		this.#input.writeBigUInt64LE(BigInt(inputBytes), 8);
-		this.#output.writeBigUInt64LE(output, 0);
-		this.#output.writeBigUInt64LE(BigInt(outputBytes), 8);
+	constructor() {
 		this.#context = functions().ZSTD_createDCtx();
 		if (this.#context === null) {
 			throw damaged('there is no memory for a decoder');
@@ -27,20 +19,37 @@ class Zstd implements Decoder {
 		// It begins the next frame by itself.
 	}
 
-	step(from: number, to: number): Step {
-		this.#input.writeBigUInt64LE(BigInt(to), 8);
-		this.#input.writeBigUInt64LE(BigInt(from), 16);
-		this.#output.writeBigUInt64LE(0n, 16);
-		const result = functions().ZSTD_decompressStream(this.#context, this.#output, this.#input) as number | bigint;
-		if (functions().ZSTD_isError(result) !== 0) {
-			throw damaged(String(functions().ZSTD_getErrorName(result)));
-		}
-		return {taken: Number(this.#input.readBigUInt64LE(16)) - from, made: Number(this.#output.readBigUInt64LE(16)), isWhole: result === 0};
+	step(place: Place): Step {
+		this.#point(place);
+		return this.#done(functions().ZSTD_decompressStream(this.#context, this.#output, this.#input) as number | bigint);
+	}
+
+	async stepBeside(place: Place): Promise<Step> {
+		this.#point(place);
+		return this.#done((await inPool(functions().ZSTD_decompressStream, [this.#context, this.#output, this.#input])).result);
 	}
 
 	[Symbol.dispose](): void {
 		functions().ZSTD_freeDCtx(this.#context);
 	}
+
+	#point({input, inputBytes, output, outputBytes}: Place): void {
+		pointTo(this.#input, input, inputBytes);
+		pointTo(this.#output, output, outputBytes);
+	}
+
+	#done(result: number | bigint): Step {
+		if (functions().ZSTD_isError(result) !== 0) {
+			throw damaged(String(functions().ZSTD_getErrorName(result)));
+		}
+		return {taken: Number(this.#input.readBigUInt64LE(16)), made: Number(this.#output.readBigUInt64LE(16)), isWhole: result === 0};
+	}
+}
+
+function pointTo(buffer: Buffer, address: bigint, size: number): void {
+	buffer.writeBigUInt64LE(address, 0);
+	buffer.writeBigUInt64LE(BigInt(size), 8);
+	buffer.writeBigUInt64LE(0n, 16);
 }
 
 const functions = bindings(node => ({

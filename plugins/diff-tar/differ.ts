@@ -10,7 +10,7 @@ import {findApart, findTarget, type ApplyTarget} from './apply-target.ts';
 import type {CompareSource} from './compare-job.ts';
 import {ComparedBytes} from './compared-bytes.ts';
 import {boundDirectory, findUpper, layersOf, toReadOnly} from './compare-source.ts';
-import {chooseDecompressor, type Decompressors} from './decompressor.ts';
+import {chooseSide, decompressorOf, type Decompressors} from './decompressor.ts';
 import {compressionOf} from './layer-compression.ts';
 import type {ImpliedDirectory} from './later-layers.ts';
 import {openLayer, type LayerInput} from './layer-input.ts';
@@ -101,7 +101,7 @@ export class TarDiffer implements Differ {
 		// The worker would only see that the layer is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
 		const isComing = growth !== undefined && !new Growth(growth).isWhole;
-		const decompressor = chooseDecompressor(decompressors, compression, {cores, layers: pool.jobs + 1, isComing});
+		const decompressor = decompressorOf(decompressors, compression, chooseSide({cores, layers: pool.jobs + 1, isComing}));
 		try {
 			const {sha256, size, implied} = await pool.run({kind: 'apply', input, growth, compression, decompressor, target}, {signal: ended, progress});
 			await source;

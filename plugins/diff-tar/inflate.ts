@@ -4,10 +4,9 @@ import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {splitFrames} from '../../lib/zstd/frames.ts';
 import type {Decompressor} from './decompressor.ts';
-import {inflateByProgram} from './inflate-program.ts';
 import type {Compression} from './layer-compression.ts';
 import type {LayerSource} from './layer-source.ts';
-import {openInflater, type Library} from './library.ts';
+import {inflateByLibrary} from './library.ts';
 
 /** Large chunks: fewer turns between threads and processes. */
 const readBytes = 1024 * 1024;
@@ -36,28 +35,14 @@ export async function inflate(source: LayerSource, {compression, decompressor}: 
 		return;
 	}
 	switch (decompressor.kind) {
-		case 'within': {
-			await inflateWithin(source, decompressor.library, use);
-			return;
-		}
-		case 'program': {
-			await inflateByProgram(source, decompressor.program, use);
+		case 'library': {
+			await inflateByLibrary(source, decompressor, use);
 			return;
 		}
 		case 'stream': {
 			await inflateByStream(source, compression, use);
 		}
 	}
-}
-
-async function inflateWithin(source: LayerSource, library: Library, use: (bytes: Buffer) => void): Promise<void> {
-	using inflater = openInflater(library);
-	let at = 0;
-	for (let bytes = await source.read(inflater.input, at); bytes !== undefined; bytes = await source.read(inflater.input, at)) {
-		at += bytes.length;
-		inflater.push(bytes.length, use);
-	}
-	inflater.end();
 }
 
 async function inflateByStream(source: LayerSource, compression: Exclude<Compression, 'none'>, use: (bytes: Buffer) => void): Promise<void> {

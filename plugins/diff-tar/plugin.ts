@@ -6,7 +6,7 @@ import {z} from 'zod';
 import {TreeCopy} from '../../contracts/copy/copy.ts';
 import {Differ} from '../../contracts/diff/diff.ts';
 import {definePlugin, definePlugins, once, type Plugin} from '../../kernel/index.ts';
-import {describe, findDecompressors} from './decompressor.ts';
+import {findDecompressors} from './decompressor.ts';
 import {TarDiffer} from './differ.ts';
 import type {StreamProcessor} from './processor-chain.ts';
 import {readProcessors} from './processor-config.ts';
@@ -14,7 +14,7 @@ import {TarTreeCopy} from './tree-copy.ts';
 import {WorkerPool} from './worker-pool.ts';
 
 const config = z.strictObject({
-	decompressor: z.enum(['auto', 'builtin']).default('auto').describe('what inflates layers: auto takes igzip, unpigz or pigz, and zstd, where the PATH has them; builtin is what node is made of'),
+	decompressor: z.enum(['auto', 'builtin']).default('auto').describe('what inflates layers: auto takes ISA-L for gzip where the system has it; builtin is what node is made of'),
 	workers: z.int().min(0).max(256).default(0).describe('how many layers are worked on at once; 0: one for each core'),
 });
 
@@ -24,9 +24,8 @@ const differ = (processors: readonly StreamProcessor[]): Plugin => definePlugin(
 	requires: {},
 	config,
 	async init({config: {decompressor, workers}, state, container, lifetime, log}) {
-		const decompressors = findDecompressors(decompressor === 'auto' ? process.env['PATH'] : undefined);
-		const {within, beside} = decompressors;
-		log.debug('layers are inflated by', {gzip: describe(within.gzip), 'gzip-beside': describe(beside.gzip), zstd: describe(within.zstd), 'zstd-beside': describe(beside.zstd)});
+		const decompressors = await findDecompressors(decompressor === 'auto');
+		log.debug('layers are inflated by', {gzip: decompressors.gzip ?? 'node:zlib', zstd: decompressors.zstd ?? 'node:zlib'});
 		const cores = availableParallelism();
 		const pool = lifetime.use(new WorkerPool(workers === 0 ? cores : workers));
 		const isUpperWhole = !await isSet('redirect_dir') && !await isSet('metacopy');
@@ -43,9 +42,9 @@ const copy = definePlugin({
 	provides: TreeCopy,
 	requires: {},
 	config: z.strictObject({}),
-	init({state, lifetime}) {
+	async init({state, lifetime}) {
 		const pool = lifetime.use(new WorkerPool(COPIES_MAX));
-		return new TarTreeCopy({pool, mountDirectory: state, decompressors: findDecompressors(process.env['PATH'])});
+		return new TarTreeCopy({pool, mountDirectory: state, decompressors: await findDecompressors(true)});
 	},
 });
 
