@@ -5,22 +5,37 @@ new_enough() {
 	[ "${1:-0}" -ge 24 ] 2>/dev/null
 }
 
+# The major version that a package.json tells. Without a program: starting one takes longer than all that is done here.
+major_of() {
+	while IFS= read -r line; do
+		case $line in
+		*'"version":'*)
+			line=${line#*'"version":'}
+			line=${line#*\"}
+			major=${line%%.*}
+			return
+			;;
+		esac
+	done <"$1"
+	major=0
+}
+
 # The package's own Node lies in its node_modules, or, where keelson is itself a dependency, in one further up.
 find_node() {
 	directory=$here
 	while directory=${directory%/*}; do
 		for package in "$directory"/node_modules/node-linux-*; do
-			if [ -x "$package/bin/node" ] && new_enough "$(sed -n 's/.*"version": *"\([0-9]*\).*/\1/p' "$package/package.json")"; then
-				echo "$package/bin/node"
+			if [ -x "$package/bin/node" ] && major_of "$package/package.json" && new_enough "$major"; then
+				node=$package/bin/node
 				return
 			fi
 		done
 		[ -n "$directory" ] || break
 	done
-	node=$(command -v node) && new_enough "$("$node" -p 'process.versions.node.split(".")[0]')" && echo "$node"
+	node=$(command -v node) && new_enough "$("$node" -p 'process.versions.node.split(".")[0]')"
 }
 
-node=$(find_node) || {
+find_node || {
 	echo "${self##*/} needs Node 24 or newer, and found none beside itself or on PATH: run npm install in ${here%/*}" >&2
 	exit 1
 }

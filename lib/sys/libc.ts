@@ -9,15 +9,21 @@ export type Name = string | Uint8Array;
 export const AT_FDCWD = -100;
 
 /**
- * The functions of one topic, bound at the first call. Binding costs some 50 microseconds a function, and the shim needs few of
- * them. All are of glibc, which every supported system has under this name.
+ * The functions of one topic, bound at the first call, which rejects where there is no such library or function. Binding costs some
+ * 50 microseconds a function, and the shim needs few of them.
+ * @param library as dlopen(3) finds it: glibc has this name on every supported system. null: what node itself is made of
  */
-export function bindings<T>(bind: (libc: LibraryHandle) => T): () => T {
+export function bindings<T>(bind: (library: LibraryHandle) => T, library: string | null = 'libc.so.6'): () => T {
 	let bound: T | undefined;
 	return () => {
-		bound ??= bind(koffi.load('libc.so.6'));
+		bound ??= bind(koffi.load(library));
 		return bound;
 	};
+}
+
+/** Where bytes lie, for C's structures. Good as long as somebody holds them, and not for those that a heap may move: of `Buffer.allocUnsafeSlow`, or shared ones. */
+export function addressOf(bytes: Buffer): bigint {
+	return koffi.address(bytes);
 }
 
 /** Ends a name for C. Rejects INVALID_ARGUMENT for a name with a NUL, which C would cut there. */

@@ -1,6 +1,6 @@
 import {Worker} from 'node:worker_threads';
 import {KeelsonError, type ErrorCode} from '../../kernel/errors.ts';
-import type {IngestReply, IngestRequest} from './ingest-worker.ts';
+import {OpenIngests, type IngestReply, type IngestRequest} from './open-ingests.ts';
 
 type Without<T> = T extends unknown ? Omit<T, 'id'> : never;
 
@@ -17,19 +17,39 @@ interface Pending {
 	reject(error: unknown): void;
 }
 
+/** Hashes and writes ingests. */
+export interface Ingester {
+	/** Names an ingest for `ask`. */
+	newIngest(): number;
+	/** A write's memory must not change until it is answered. Rejects with RESOURCE_EXHAUSTED when the disk is full, with INTERNAL otherwise. */
+	ask(request: Without<IngestRequest>): Promise<Answer>;
+}
+
+/** In the caller's own thread: for a few bytes, which a message to another thread costs more than, and the start of one far more. */
+export class IngestHere implements Ingester {
+	readonly #ingests = new OpenIngests();
+	#lastId = 0;
+
+	newIngest(): number {
+		return ++this.#lastId;
+	}
+
+	async ask(request: Without<IngestRequest>): Promise<Answer> {
+		return answerOf(this.#ingests.reply({...request, id: 0}));
+	}
+}
+
 /** The ingest thread as the daemon's loop sees it. It starts with the first ingest, and keeps nobody alive while it is idle. */
-export class IngestWorker implements AsyncDisposable {
+export class IngestWorker implements Ingester, AsyncDisposable {
 	#worker: Worker | undefined;
 	#disposed = false;
 	#lastId = 0;
 	readonly #pending = new Map<number, Pending>();
 
-	/** Names an ingest for `ask`. */
 	newIngest(): number {
 		return ++this.#lastId;
 	}
 
-	/** A write's memory must not change until it is answered. Rejects with RESOURCE_EXHAUSTED when the disk is full, with INTERNAL otherwise. */
 	async ask(request: Without<IngestRequest>): Promise<Answer> {
 		if (this.#disposed) {
 			throw new KeelsonError('UNAVAILABLE', 'content store is closed');
@@ -41,6 +61,14 @@ export class IngestWorker implements AsyncDisposable {
 		worker.ref();
 		worker.postMessage({...request, id});
 		return promise;
+	}
+
+	/** Something will be asked soon: it starts meanwhile. */
+	expect(): void {
+		if (!this.#disposed && this.#worker === undefined) {
+			this.#worker = this.#start();
+			this.#worker.unref();
+		}
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
@@ -76,11 +104,18 @@ export class IngestWorker implements AsyncDisposable {
 		if (this.#pending.size === 0) {
 			this.#worker?.unref();
 		}
-		if ('message' in reply) {
-			const code: ErrorCode = reply.code === 'ENOSPC' || reply.code === 'EDQUOT' ? 'RESOURCE_EXHAUSTED' : 'INTERNAL';
-			pending?.reject(new KeelsonError(code, reply.message));
-			return;
+		try {
+			pending?.resolve(answerOf(reply));
+		} catch (error) {
+			pending?.reject(error);
 		}
-		pending?.resolve(reply);
 	}
+}
+
+function answerOf(reply: IngestReply): Answer {
+	if ('message' in reply) {
+		const code: ErrorCode = reply.code === 'ENOSPC' || reply.code === 'EDQUOT' ? 'RESOURCE_EXHAUSTED' : 'INTERNAL';
+		throw new KeelsonError(code, reply.message);
+	}
+	return reply;
 }

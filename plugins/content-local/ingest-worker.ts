@@ -1,108 +1,14 @@
-/** The thread where blobs are hashed and written, with synchronous calls: nothing here runs on the daemon's event loop. */
+/** The thread where blobs are hashed and written: nothing here runs on the daemon's event loop. */
 
-import {createHash, type Hash} from 'node:crypto';
-import {closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync} from 'node:fs';
 import {constants, setPriority} from 'node:os';
 import {parentPort} from 'node:worker_threads';
-import {Growth} from '../../contracts/content/growth.ts';
+import {OpenIngests, type IngestRequest} from './open-ingests.ts';
 
-export type IngestRequest =
-	| {readonly id: number; readonly kind: 'open'; readonly ingest: number; readonly file: string; readonly algorithm: string; readonly growth: SharedArrayBuffer}
-	// Whoever sends it leaves the memory as it is until the reply.
-	| {readonly id: number; readonly kind: 'write'; readonly ingest: number; readonly memory: SharedArrayBuffer; readonly start: number; readonly length: number}
-	| {readonly id: number; readonly kind: 'truncate'; readonly ingest: number; readonly size: number; readonly growth: SharedArrayBuffer}
-	| {readonly id: number; readonly kind: 'digest'; readonly ingest: number; readonly algorithm: string}
-	| {readonly id: number; readonly kind: 'close'; readonly ingest: number};
-
-export type IngestReply =
-	| {readonly id: number; readonly size: number; readonly digest: string}
-	| {readonly id: number; readonly message: string; readonly code: string};
-
-interface Open {
-	readonly fd: number;
-	readonly algorithm: string;
-	growth: Growth;
-	hash: Hash;
-	size: number;
-}
-
-const CHUNK_BYTES = 1024 * 1024;
-const opened = new Map<number, Open>();
+const ingests = new OpenIngests();
 
 // On Linux that is this thread alone: calls of clients go before bytes.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 parentPort?.on('message', (request: IngestRequest) => {
-	let reply: IngestReply;
-	try {
-		const {size, digest} = answer(request);
-		reply = {id: request.id, size, digest};
-	} catch (error) {
-		const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-		reply = {id: request.id, message: error instanceof Error ? error.message : String(error), code};
-	}
-	parentPort?.postMessage(reply);
+	parentPort?.postMessage(ingests.reply(request));
 });
-
-function answer(request: IngestRequest): {size: number; digest: string} {
-	if (request.kind === 'open') {
-		const fd = openSync(request.file, 'r+');
-		const size = fstatSync(fd).size;
-		const growth = new Growth(request.growth);
-		opened.set(request.ingest, {fd, size, growth, algorithm: request.algorithm, hash: hashOf(fd, size, request.algorithm)});
-		growth.reach(size);
-		return {size, digest: ''};
-	}
-	const ingest = opened.get(request.ingest);
-	if (ingest === undefined) {
-		throw new Error(`ingest ${request.ingest} is not open`);
-	}
-	switch (request.kind) {
-		case 'write': {
-			write(ingest, new Uint8Array(request.memory, request.start, request.length));
-			return {size: ingest.size, digest: ''};
-		}
-		case 'truncate': {
-			ftruncateSync(ingest.fd, request.size);
-			ingest.size = request.size;
-			ingest.growth = new Growth(request.growth);
-			ingest.growth.reach(request.size);
-			ingest.hash = hashOf(ingest.fd, request.size, ingest.algorithm);
-			return {size: ingest.size, digest: ''};
-		}
-		case 'digest': {
-			const hash = request.algorithm === ingest.algorithm ? ingest.hash.copy() : hashOf(ingest.fd, ingest.size, request.algorithm);
-			return {size: ingest.size, digest: `${request.algorithm}:${hash.digest('hex')}`};
-		}
-		case 'close': {
-			opened.delete(request.ingest);
-			closeSync(ingest.fd);
-			return {size: ingest.size, digest: ''};
-		}
-	}
-}
-
-function write(ingest: Open, chunk: Uint8Array): void {
-	let done = 0;
-	while (done < chunk.length) {
-		done += writeSync(ingest.fd, chunk, done, chunk.length - done, ingest.size + done);
-	}
-	ingest.size += chunk.length;
-	ingest.growth.reach(ingest.size);
-	ingest.hash.update(chunk);
-}
-
-/** Of the first `size` bytes: what an earlier writer left has to be read again. */
-function hashOf(fd: number, size: number, algorithm: string): Hash {
-	const hash = createHash(algorithm);
-	const buffer = Buffer.allocUnsafe(Math.min(size, CHUNK_BYTES));
-	for (let offset = 0; offset < size;) {
-		const length = readSync(fd, buffer, 0, Math.min(buffer.length, size - offset), offset);
-		if (length === 0) {
-			throw new Error(`ingest ended at ${offset}, expected ${size} bytes`);
-		}
-		hash.update(buffer.subarray(0, length));
-		offset += length;
-	}
-	return hash;
-}

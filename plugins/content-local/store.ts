@@ -5,7 +5,7 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {compileFilters} from '../../lib/filters/filters.ts';
 import type {BlobDirectory, BlobFile} from './blob-directory.ts';
 import type {IngestDirectory} from './ingest-directory.ts';
-import type {IngestWorker} from './ingest-worker-client.ts';
+import {IngestHere, type IngestWorker} from './ingest-worker-client.ts';
 import {OpenBlobs} from './open-blobs.ts';
 import {LocalContentReader} from './reader.ts';
 import {SmallBlobs} from './small-blobs.ts';
@@ -18,6 +18,8 @@ interface Parts {
 }
 
 const REF_BYTES_MAX = 4096;
+/** So many that are announced are written here: a manifest does not wait for a thread. */
+const HERE_BYTES_MAX = 64 * 1024;
 
 /** Blobs in files. Keeps no labels: those belong to a namespace, and Metadata has them. */
 export class LocalContentStore implements ContentStore, AsyncDisposable {
@@ -25,6 +27,7 @@ export class LocalContentStore implements ContentStore, AsyncDisposable {
 	readonly #locked = new Map<string, Date>();
 	readonly #writers = new Map<string, LocalContentWriter>();
 	readonly #small = new SmallBlobs();
+	readonly #here = new IngestHere();
 	readonly #open = new OpenBlobs();
 
 	constructor(parts: Parts) {
@@ -86,7 +89,9 @@ export class LocalContentStore implements ContentStore, AsyncDisposable {
 		const release = this.#lock(ref);
 		try {
 			const status = await this.#begin({ref, total, ...(expected === undefined ? {} : {expected})});
-			const writer = await LocalContentWriter.open({...this.#parts, status, release: () => {
+			// A manifest is followed by what it names.
+			this.#parts.worker.expect();
+			const writer = await LocalContentWriter.open({...this.#parts, worker: total > 0 && total <= HERE_BYTES_MAX ? this.#here : this.#parts.worker, status, release: () => {
 				this.#writers.delete(ref);
 				release();
 			}});

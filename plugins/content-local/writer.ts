@@ -5,13 +5,13 @@ import {digestAlgorithm, parseDigest, type Digest} from '../../contracts/oci/dig
 import {KeelsonError} from '../../kernel/errors.ts';
 import {isMissing, type BlobDirectory} from './blob-directory.ts';
 import type {IngestDirectory} from './ingest-directory.ts';
-import type {IngestWorker} from './ingest-worker-client.ts';
+import type {Ingester} from './ingest-worker-client.ts';
 import {WriteBuffers} from './write-buffers.ts';
 
 interface Parts {
 	readonly blobs: BlobDirectory;
 	readonly ingests: IngestDirectory;
-	readonly worker: IngestWorker;
+	readonly worker: Ingester;
 	readonly status: IngestStatus;
 	readonly release: () => void;
 }

@@ -4,7 +4,7 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
 import {TarReader} from '../../lib/tar/tar-reader.ts';
 import type {ApplyTarget} from './apply-target.ts';
-import type {Program} from './decompressor.ts';
+import type {Decompressor} from './decompressor.ts';
 import {DirectoryHandles} from './directory-handles.ts';
 import {inflate} from './inflate.ts';
 import {LaterLayers, type ImpliedDirectory} from './later-layers.ts';
@@ -24,7 +24,7 @@ export interface ApplyJob {
 	/** Of a file that is still written; see Growth. */
 	readonly growth: SharedArrayBuffer | undefined;
 	readonly compression: Compression;
-	readonly program: Program | undefined;
+	readonly decompressor: Decompressor;
 	readonly target: ApplyTarget;
 }
 
@@ -43,7 +43,7 @@ export interface JobControl extends WaitControl {
 }
 
 /** Applies a layer with synchronous calls: for a worker. Rejects as Differ.apply does. */
-export async function runApply({input, growth, compression, program, target}: ApplyJob, control: JobControl): Promise<ApplyJobResult> {
+export async function runApply({input, growth, compression, decompressor, target}: ApplyJob, control: JobControl): Promise<ApplyJobResult> {
 	const {check, progress} = control;
 	const fd = typeof input === 'number' ? input : openSync(input, 'r');
 	try {
@@ -52,7 +52,7 @@ export async function runApply({input, growth, compression, program, target}: Ap
 		const reader = new TarReader(tree.writer);
 		const hash = createHash('sha256');
 		let size = 0;
-		await inflate(new LayerSource(fd, growth, control), {compression, program}, bytes => {
+		await inflate(new LayerSource(fd, growth, control), {compression, decompressor}, bytes => {
 			check();
 			hash.update(bytes);
 			size += bytes.length;

@@ -1,42 +1,43 @@
-import {accessSync, constants} from 'node:fs';
-import path from 'node:path';
 import type {Compression} from './layer-compression.ts';
+import {canInflate, type Library, type Side} from './library.ts';
 
-/** A program that reads compressed bytes from its standard input and writes them inflated. */
-export interface Program {
-	readonly path: string;
-	readonly args: readonly string[];
+/** What inflates a layer: a library, or node's streams where none can. */
+export type Decompressor =
+	| {readonly kind: 'library'; readonly library: Library; readonly side: Side}
+	| {readonly kind: 'stream'};
+
+/** How much the machine has to do when a layer is begun. */
+export interface Load {
+	readonly cores: number;
+	/** Layers that are worked on or wait for it, with this one. */
+	readonly layers: number;
+	/** Its bytes are still on their way, and hashed and written meanwhile. */
+	readonly isComing: boolean;
 }
 
-/** The fastest first. Each inflates concatenated members, and ends with an exit status that is not 0 when the input is cut short. */
-const programs: Readonly<Record<Compression, readonly (readonly [string, readonly string[]])[]>> = {
-	gzip: [['igzip', ['-d', '-c']], ['unpigz', ['-c']], ['pigz', ['-d', '-c']]],
-	zstd: [['zstd', ['-d', '-c', '-q']]],
-	none: [],
-};
+/** The library for each compression; undefined where there is none. */
+export type Decompressors = Readonly<Record<Compression, Library | undefined>>;
 
-/** Looks for programs along PATH, once, at start. */
-export function findDecompressors(searchPath: string): Readonly<Partial<Record<Compression, Program>>> {
-	const found: Partial<Record<Compression, Program>> = {};
-	for (const compression of ['gzip', 'zstd'] as const) {
-		for (const [name, args] of programs[compression]) {
-			const file = findProgram(name, searchPath);
-			if (file !== undefined) {
-				found[compression] ??= {path: file, args};
-			}
+/** Tries what there is. @param takesSystem also libraries of the system's, beside those that node is made of */
+export async function findDecompressors(takesSystem: boolean): Promise<Decompressors> {
+	return {gzip: await firstOf(takesSystem ? ['isal', 'zlib'] : ['zlib']), zstd: await firstOf(['zstd']), none: undefined};
+}
+
+/** A thread beside the one that unpacks gets a layer done sooner while there are cores for both, and for fetching and hashing where that goes on; otherwise it only costs. */
+export function chooseSide({cores, layers, isComing}: Load): Side {
+	return layers * 2 + (isComing ? 2 : 0) > cores ? 'within' : 'beside';
+}
+
+export function decompressorOf(found: Decompressors, compression: Compression, side: Side): Decompressor {
+	const library = found[compression];
+	return library === undefined ? {kind: 'stream'} : {kind: 'library', library, side};
+}
+
+async function firstOf(libraries: readonly Library[]): Promise<Library | undefined> {
+	for (const library of libraries) {
+		if (await canInflate(library)) {
+			return library;
 		}
 	}
-	return found;
-}
-
-/** The first executable of this name along PATH; undefined where there is none. */
-export function findProgram(name: string, searchPath: string): string | undefined {
-	return searchPath.split(':').filter(directory => path.isAbsolute(directory)).map(directory => path.join(directory, name)).find(file => {
-		try {
-			accessSync(file, constants.X_OK);
-			return true;
-		} catch {
-			return false;
-		}
-	});
+	return undefined;
 }

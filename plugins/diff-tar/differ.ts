@@ -1,4 +1,5 @@
 import {open} from 'node:fs/promises';
+import {Growth} from '../../contracts/content/growth.ts';
 import type {ApartLayer, AppliedLayer, ApplyOptions, ComparedLayer, CompareOptions, Differ, LayerBytes} from '../../contracts/diff/diff.ts';
 import {parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {mediaTypes} from '../../contracts/oci/media-type.ts';
@@ -9,10 +10,10 @@ import {findApart, findTarget, type ApplyTarget} from './apply-target.ts';
 import type {CompareSource} from './compare-job.ts';
 import {ComparedBytes} from './compared-bytes.ts';
 import {boundDirectory, findUpper, layersOf, toReadOnly} from './compare-source.ts';
-import type {Program} from './decompressor.ts';
-import {compressionOf, type Compression} from './layer-compression.ts';
+import {chooseSide, decompressorOf, type Decompressors} from './decompressor.ts';
+import {compressionOf} from './layer-compression.ts';
 import type {ImpliedDirectory} from './later-layers.ts';
-import {openLayer} from './layer-input.ts';
+import {openLayer, type LayerInput} from './layer-input.ts';
 import {mountTree} from './mounted-tree.ts';
 import {processLayer} from './processed-layer.ts';
 import {chainFrom, type ProcessorChain, type StreamProcessor} from './processor-chain.ts';
@@ -23,8 +24,8 @@ export interface TarDifferOptions {
 	readonly pool: WorkerPool;
 	/** Trees that have to be mounted are mounted in directories of their own in here. */
 	readonly mountDirectory: string;
-	/** Programs that inflate faster than zlib in this process. */
-	readonly programs: Readonly<Partial<Record<Compression, Program>>>;
+	readonly decompressors: Decompressors;
+	readonly cores: number;
 	/** Programs that read what is no layer yet. */
 	readonly processors: readonly StreamProcessor[];
 	/** The upper directory of an overlay may stand for the difference; false where the kernel makes them refer to other layers. */
@@ -92,15 +93,17 @@ export class TarDiffer implements Differ {
 	}
 
 	async #applyTo(layer: LayerBytes, target: ApplyTarget, {chain, options: {signal, progress, payloads, syncFs = false}}: ApplyDetails): Promise<{readonly applied: AppliedLayer; readonly implied: readonly ImpliedDirectory[]}> {
-		const {pool, programs} = this.#options;
+		const {pool, decompressors, cores} = this.#options;
 		const stop = new AbortController();
 		const ended = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
 		await using processed = await processLayer(layer, chain, {payloads, signal: ended});
-		const {input, growth, compression, done} = await openLayer(processed.layer, ended);
+		const {input, growth, compression, done} = await this.#open(processed.layer, ended);
 		// The worker would only see that the layer is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
+		const isComing = growth !== undefined && !new Growth(growth).isWhole;
+		const decompressor = decompressorOf(decompressors, compression, chooseSide({cores, layers: pool.jobs + 1, isComing}));
 		try {
-			const {sha256, size, implied} = await pool.run({kind: 'apply', input, growth, compression, program: programs[compression], target}, {signal: ended, progress});
+			const {sha256, size, implied} = await pool.run({kind: 'apply', input, growth, compression, decompressor, target}, {signal: ended, progress});
 			await source;
 			// What was read may be a whole archive although its source failed at the end.
 			ended.throwIfAborted();
@@ -113,6 +116,12 @@ export class TarDiffer implements Differ {
 			stop.abort(new KeelsonError('CANCELLED', 'the layer is not read any more'));
 			await source;
 		}
+	}
+
+	/** The thread that will read it starts while its first bytes are waited for. */
+	async #open(layer: LayerBytes, signal: AbortSignal): Promise<LayerInput> {
+		using _ = this.#options.pool.expect();
+		return await openLayer(layer, signal);
 	}
 
 	async #findSource(lower: readonly Mount[], upper: readonly Mount[], resources: AsyncDisposableStack): Promise<CompareSource> {

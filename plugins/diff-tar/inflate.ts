@@ -3,10 +3,10 @@ import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {splitFrames} from '../../lib/zstd/frames.ts';
-import type {Program} from './decompressor.ts';
-import {inflateByProgram} from './inflate-program.ts';
+import type {Decompressor} from './decompressor.ts';
 import type {Compression} from './layer-compression.ts';
 import type {LayerSource} from './layer-source.ts';
+import {inflateByLibrary} from './library.ts';
 
 /** Large chunks: fewer turns between threads and processes. */
 const readBytes = 1024 * 1024;
@@ -16,8 +16,7 @@ const deflatedBytes = 256 * 1024;
 
 export interface InflateOptions {
 	readonly compression: Compression;
-	/** Does the work in a process of its own; undefined: here. */
-	readonly program: Program | undefined;
+	readonly decompressor: Decompressor;
 }
 
 /**
@@ -25,7 +24,7 @@ export interface InflateOptions {
  * while it waits for bytes that are still to be written: for workers. Rejects with DATA_LOSS where the compressed bytes are damaged or
  * cut short, with ABORTED where they were given up, and with what `use` throws.
  */
-export async function inflate(source: LayerSource, {compression, program}: InflateOptions, use: (bytes: Buffer) => void): Promise<void> {
+export async function inflate(source: LayerSource, {compression, decompressor}: InflateOptions, use: (bytes: Buffer) => void): Promise<void> {
 	if (compression === 'none') {
 		const buffer = Buffer.allocUnsafe(readBytes);
 		let at = 0;
@@ -35,10 +34,18 @@ export async function inflate(source: LayerSource, {compression, program}: Infla
 		}
 		return;
 	}
-	if (program !== undefined) {
-		await inflateByProgram(source, program, use);
-		return;
+	switch (decompressor.kind) {
+		case 'library': {
+			await inflateByLibrary(source, decompressor, use);
+			return;
+		}
+		case 'stream': {
+			await inflateByStream(source, compression, use);
+		}
 	}
+}
+
+async function inflateByStream(source: LayerSource, compression: Exclude<Compression, 'none'>, use: (bytes: Buffer) => void): Promise<void> {
 	const stream = compression === 'gzip' ? createGunzip({chunkSize: inflatedBytes}) : createZstdDecompress({chunkSize: inflatedBytes});
 	const chunks = readChunks(source);
 	try {

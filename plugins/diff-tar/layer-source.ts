@@ -71,6 +71,11 @@ export class LayerSource {
 		}
 	}
 
+	/** There is more than `at` bytes, or all: nobody will have to wait. */
+	isReady(at: number): boolean {
+		return this.isWhole || this.bytes > at;
+	}
+
 	/** Reads on from `at`; undefined at the end. */
 	async read(buffer: Buffer, at: number): Promise<Buffer | undefined> {
 		await this.beyond(at);

@@ -14,7 +14,7 @@ import {TarTreeCopy} from './tree-copy.ts';
 import {WorkerPool} from './worker-pool.ts';
 
 const config = z.strictObject({
-	decompressor: z.enum(['auto', 'builtin']).default('auto').describe('what inflates layers: auto takes igzip, unpigz or pigz, and zstd, where the PATH has them; builtin is zlib in this process'),
+	decompressor: z.enum(['auto', 'builtin']).default('auto').describe('what inflates layers: auto takes ISA-L for gzip where the system has it; builtin is what node is made of'),
 	workers: z.int().min(0).max(256).default(0).describe('how many layers are worked on at once; 0: one for each core'),
 });
 
@@ -24,11 +24,12 @@ const differ = (processors: readonly StreamProcessor[]): Plugin => definePlugin(
 	requires: {},
 	config,
 	async init({config: {decompressor, workers}, state, container, lifetime, log}) {
-		const programs = decompressor === 'auto' ? findDecompressors(process.env['PATH'] ?? '') : {};
-		log.debug('layers are inflated by', {gzip: programs.gzip?.path ?? 'zlib', zstd: programs.zstd?.path ?? 'zlib'});
-		const pool = lifetime.use(new WorkerPool(workers === 0 ? availableParallelism() : workers));
+		const decompressors = await findDecompressors(decompressor === 'auto');
+		log.debug('layers are inflated by', {gzip: decompressors.gzip ?? 'node:zlib', zstd: decompressors.zstd ?? 'node:zlib'});
+		const cores = availableParallelism();
+		const pool = lifetime.use(new WorkerPool(workers === 0 ? cores : workers));
 		const isUpperWhole = !await isSet('redirect_dir') && !await isSet('metacopy');
-		container.register(TarDiffer, {useFactory: once(() => new TarDiffer({pool, mountDirectory: state, programs, processors, isUpperWhole}))});
+		container.register(TarDiffer, {useFactory: once(() => new TarDiffer({pool, mountDirectory: state, decompressors, cores, processors, isUpperWhole}))});
 		return container.resolve(TarDiffer);
 	},
 });
@@ -41,9 +42,9 @@ const copy = definePlugin({
 	provides: TreeCopy,
 	requires: {},
 	config: z.strictObject({}),
-	init({state, lifetime}) {
+	async init({state, lifetime}) {
 		const pool = lifetime.use(new WorkerPool(COPIES_MAX));
-		return new TarTreeCopy({pool, mountDirectory: state, programs: findDecompressors(process.env['PATH'] ?? '')});
+		return new TarTreeCopy({pool, mountDirectory: state, decompressors: await findDecompressors(true)});
 	},
 });
 

@@ -7,8 +7,8 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {Any} from '../../contracts/oci/any.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {createPipe} from '../../lib/sys/pipe.ts';
-import {findProgram} from './decompressor.ts';
 import {encodeAny} from './encode-any.ts';
+import {findProgram} from './find-program.ts';
 import type {Stage} from './processor-chain.ts';
 
 /** Of what a program says last, so much is kept for the error; the rest is read and dropped, so that it does not wait for a reader. */

@@ -60,6 +60,7 @@ export class Thread implements AsyncDisposable {
 			this.#fail(new KeelsonError('UNAVAILABLE', 'the thread for layers ended'));
 			events.onEnd();
 		});
+		this.#rest();
 	}
 
 	get isBusy(): boolean {
@@ -124,9 +125,13 @@ export class Thread implements AsyncDisposable {
 			this.#drained.resolve();
 		}
 		if (this.#jobs.size === 0 && !this.#isEnding) {
-			this.#worker.unref();
-			this.#idle = setTimeout(() => void this[Symbol.asyncDispose](), idleMs).unref();
+			this.#rest();
 		}
+	}
+
+	#rest(): void {
+		this.#worker.unref();
+		this.#idle = setTimeout(() => void this[Symbol.asyncDispose](), idleMs).unref();
 	}
 
 	#fail(error: KeelsonError): void {

@@ -4,8 +4,7 @@ import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {ComparedBytes} from './compared-bytes.ts';
 import {boundDirectory, toReadOnly} from './compare-source.ts';
-import type {Program} from './decompressor.ts';
-import type {Compression} from './layer-compression.ts';
+import {decompressorOf, type Decompressors} from './decompressor.ts';
 import {openLayer} from './layer-input.ts';
 import {mountTree} from './mounted-tree.ts';
 import type {WorkerPool} from './worker-pool.ts';
@@ -16,7 +15,7 @@ export interface TarTreeCopyOptions {
 	readonly pool: WorkerPool;
 	/** Trees that have to be mounted are mounted in directories of their own in here. */
 	readonly mountDirectory: string;
-	readonly programs: Readonly<Partial<Record<Compression, Program>>>;
+	readonly decompressors: Decompressors;
 }
 
 /** Parts of trees as tars, read and written in worker threads with synchronous calls. */
@@ -57,7 +56,7 @@ export class TarTreeCopy implements TreeCopy {
 		// The worker would only see that the archive is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
 		try {
-			await this.#options.pool.run({kind: 'unpack', input, compression, program: this.#options.programs[compression], root, path, owners: {keepsOwners, ids}}, {signal: ended});
+			await this.#options.pool.run({kind: 'unpack', input, compression, decompressor: decompressorOf(this.#options.decompressors, compression, 'within'), root, path, owners: {keepsOwners, ids}}, {signal: ended});
 			await source;
 			ended.throwIfAborted();
 		} finally {

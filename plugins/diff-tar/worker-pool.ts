@@ -19,10 +19,25 @@ export class WorkerPool implements AsyncDisposable {
 	readonly #size: number;
 	readonly #threads = new Set<Thread>();
 	readonly #queue: Waiting[] = [];
+	#expected = 0;
 	#isClosed = false;
 
 	constructor(size: number) {
 		this.#size = size;
+	}
+
+	/** That are worked on, or wait. */
+	get jobs(): number {
+		return [...this.#threads].reduce((sum, {load}) => sum + load, this.#queue.length);
+	}
+
+	/** A job will come soon: the thread for it starts meanwhile, where there is none. Disposed once the job has come, or does not any more. */
+	expect(): Disposable {
+		this.#expected++;
+		if (!this.#isClosed && this.#threads.size < Math.min(this.#size, this.jobs + this.#expected)) {
+			this.#startThread();
+		}
+		return {[Symbol.dispose]: () => this.#expected--};
 	}
 
 	run(job: ApplyJob, options?: RunOptions): Promise<ApplyJobResult>;
@@ -89,6 +104,10 @@ export class WorkerPool implements AsyncDisposable {
 		if (free?.load === 0 || this.#threads.size >= this.#size || this.#queue.length === 0) {
 			return free;
 		}
+		return this.#startThread();
+	}
+
+	#startThread(): Thread {
 		const thread = new Thread({
 			onFree: () => this.#dispatch(),
 			onEnd: () => {

@@ -3,7 +3,7 @@ import type {Trust} from './hosts.ts';
 import {proxyFor} from './proxy.ts';
 
 export const CONNECT_TIMEOUT_MS = 30_000;
-const HEADER_BYTES_MAX = 64 * 1024;
+export const HEADER_BYTES_MAX = 64 * 1024;
 /** Configurations change while a daemon runs: pools of old ones go when there are too many. */
 const AGENTS_MAX = 64;
 

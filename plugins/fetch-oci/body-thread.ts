@@ -65,6 +65,15 @@ export class BodyThread implements AsyncDisposable {
 		return head.promise;
 	}
 
+	/** A large answer will be asked for soon: the thread starts meanwhile. */
+	expect(): void {
+		if (!this.#isDisposed && this.#pending.size === 0) {
+			clearTimeout(this.#idle);
+			this.#worker ??= this.#start();
+			this.#rest();
+		}
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#isDisposed = true;
 		clearTimeout(this.#idle);
@@ -134,12 +143,16 @@ export class BodyThread implements AsyncDisposable {
 
 	#forget(id: number): void {
 		if (this.#pending.delete(id) && this.#pending.size === 0) {
-			this.#worker?.unref();
-			this.#idle = setTimeout(() => {
-				const worker = this.#worker;
-				this.#worker = undefined;
-				void worker?.terminate();
-			}, IDLE_MS).unref();
+			this.#rest();
 		}
+	}
+
+	#rest(): void {
+		this.#worker?.unref();
+		this.#idle = setTimeout(() => {
+			const worker = this.#worker;
+			this.#worker = undefined;
+			void worker?.terminate();
+		}, IDLE_MS).unref();
 	}
 }

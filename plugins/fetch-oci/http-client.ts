@@ -4,6 +4,8 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {Agents} from './agents.ts';
 import {BodyThread} from './body-thread.ts';
 import type {Trust} from './hosts.ts';
+import {PlainClient} from './plain-client.ts';
+import {proxyFor} from './proxy.ts';
 import {SentBody} from './sent-body.ts';
 
 /** A message to a registry. */
@@ -47,6 +49,7 @@ export class HttpClient implements AsyncDisposable {
 	readonly #options: HttpOptions;
 	readonly #agents: Agents;
 	readonly #thread: BodyThread;
+	readonly #plain = new PlainClient();
 
 	constructor(options: HttpOptions) {
 		this.#options = options;
@@ -74,7 +77,13 @@ export class HttpClient implements AsyncDisposable {
 		}
 	}
 
+	/** Something large will be asked for soon. */
+	expectLarge(): void {
+		this.#thread.expect();
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
+		this.#plain[Symbol.dispose]();
 		await Promise.all([this.#agents[Symbol.asyncDispose](), this.#thread[Symbol.asyncDispose]()]);
 	}
 
@@ -92,13 +101,18 @@ export class HttpClient implements AsyncDisposable {
 	}
 
 	async #small({method, url, headers, body, signal}: HttpRequest, trust: Trust): Promise<HttpResponse> {
-		using sending = body === undefined || typeof body === 'string' || (body instanceof Uint8Array && body.length <= SMALL_BYTES) ? undefined : new SentBody(body, this.#options.stallTimeoutMs);
+		const own = {'user-agent': this.#options.userAgent, ...(body instanceof Uint8Array ? {'content-length': String(body.length)} : {}), ...headers};
+		const isSmall = body === undefined || typeof body === 'string' || (body instanceof Uint8Array && body.length <= SMALL_BYTES);
+		if (isSmall && url.protocol === 'http:' && proxyFor(url, this.#options.environment ?? {}) === undefined) {
+			return {url, ...await this.#plain.send({method, url, headers: own, body, signal, connectTimeoutMs: trust.dialTimeoutMs, ...this.#timeouts()})};
+		}
+		using sending = isSmall ? undefined : new SentBody(body, this.#options.stallTimeoutMs);
 		const signals = [...(signal === undefined ? [] : [signal]), ...(sending === undefined ? [] : [sending.signal])];
 		const {headersTimeoutMs, stallTimeoutMs} = this.#timeouts();
 		const {request} = await import('undici');
 		const response = await request(url, {
 			method,
-			headers: {'user-agent': this.#options.userAgent, ...(body instanceof Uint8Array ? {'content-length': String(body.length)} : {}), ...headers},
+			headers: own,
 			body: sending === undefined ? body ?? null : Readable.from(sending.read()),
 			// Undici would close the connection after each HEAD, for servers that send a body all the same; those fail once, and are asked again.
 			reset: false,

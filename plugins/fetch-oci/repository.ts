@@ -52,6 +52,8 @@ export class OciRepository implements Repository {
 		const wanted = {headers: {accept: `${mediaType}, */*`, ...range}, signal, isLarge: end - start >= LARGE_BYTES};
 		const ask = async (kind: string): Promise<HttpResponse> => (await this.#session.ask({...wanted, method: 'GET', path: `${kind}/${digest}`}, 'pull')).response;
 		if (isIndex(mediaType) || isManifest(mediaType)) {
+			// What it names is larger.
+			this.#session.expectLarge();
 			return ask('manifests');
 		}
 		try {

@@ -65,6 +65,11 @@ export class Session {
 		this.#closing.abort(new KeelsonError('CANCELLED', `repository ${this.reference.host}/${this.reference.repository} was let go`));
 	}
 
+	/** Something large will be asked for soon. */
+	expectLarge(): void {
+		this.#parts.http.expectLarge();
+	}
+
 	/** A signal that ends with the session, or with the one given. */
 	signal(own?: AbortSignal): AbortSignal {
 		return AbortSignal.any([this.#closing.signal, ...(own === undefined ? [] : [own]), ...(this.#parts.options.signal === undefined ? [] : [this.#parts.options.signal])]);

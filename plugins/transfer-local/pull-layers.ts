@@ -3,10 +3,12 @@ import {isForeignLayer} from '../../contracts/oci/media-type.ts';
 import type {StoreEnd} from '../../contracts/transfer/transfer.ts';
 import {isKeelsonError} from '../../kernel/errors.ts';
 import {withSignal, type Job} from './job.ts';
+import {largestFirst} from './largest-first.ts';
 import {LayerArrivals} from './layer-arrivals.ts';
 import {forEachLimited} from './limit.ts';
 import {refKey, type Children} from './manifest.ts';
-import {unpackTargets} from './unpack-targets.ts';
+import {canAllBeApart} from './unpack-layer.ts';
+import {unpackTargets, type Unpacking} from './unpack-targets.ts';
 import {unpackImage} from './unpack.ts';
 
 interface Image {
@@ -21,9 +23,11 @@ type FetchLayer = (job: Job, layer: Descriptor) => Promise<void>;
 export async function pullLayers(job: Job, image: Image, fetchLayer: FetchLayer): Promise<void> {
 	const {layers} = image.children;
 	const arrivals = new LayerArrivals(layers);
+	const targets = await unpackTargets(job, image.destination, image);
+	const order = targets.every(canAllBeApart) ? largestFirst(layers, layer => layer) : layers;
 	const parts = [
-		async (part: Job) => fetchLayers(part, layers, {arrivals, fetchLayer}),
-		async (part: Job) => unpackAll(part, image, arrivals),
+		async (part: Job) => fetchLayers(part, order, {arrivals, fetchLayer}),
+		async (part: Job) => unpackAll(part, targets, image, arrivals),
 	];
 	await forEachLimited(parts, {concurrency: parts.length, signal: job.request.signal}, async (run, signal) => run(withSignal(job, signal)));
 }
@@ -45,8 +49,8 @@ async function fetchLayers(job: Job, layers: readonly Descriptor[], {arrivals, f
 	});
 }
 
-async function unpackAll(job: Job, {destination, descriptor, children}: Image, arrivals: LayerArrivals): Promise<void> {
-	for (const target of await unpackTargets(job, destination, {descriptor, children})) {
+async function unpackAll(job: Job, targets: readonly Unpacking[], {descriptor, children}: Image, arrivals: LayerArrivals): Promise<void> {
+	for (const target of targets) {
 		await unpackImage(job, target, {children, parents: [refKey(descriptor)], arrival: signal => async layer => arrivals.wait(layer, signal)});
 	}
 }

@@ -1,4 +1,5 @@
 import {randomBytes} from 'node:crypto';
+import {Growth} from '../../contracts/content/growth.ts';
 import type {AppliedLayer, ApplyOptions, LayerBytes} from '../../contracts/diff/diff.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
 import type {Snapshotter} from '../../contracts/snapshot/snapshot.ts';
@@ -6,6 +7,7 @@ import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
 import type {Job} from './job.ts';
 import {openLayer} from './layer-bytes.ts';
 import type {ChainedLayer} from './layer-chain.ts';
+import type {Slots} from './limit.ts';
 import {refKey} from './manifest.ts';
 import type {LayerArrival, Unpacking} from './unpack-targets.ts';
 
@@ -13,6 +15,8 @@ export interface WantedLayer extends ChainedLayer {
 	/** For progress. */
 	readonly parents: readonly string[];
 	readonly arrival: LayerArrival;
+	/** One is held while it is worked on, and none while it waits for what is below. */
+	readonly slots: Slots;
 	/** Resolves once the snapshot below is there. */
 	readonly parentStands: () => Promise<void>;
 }
@@ -26,7 +30,7 @@ export async function unpackLayer(job: Job, unpacking: Unpacking, layer: WantedL
 			return;
 		}
 		try {
-			await (canBeApart(unpacking, layer) ? unpackApart(job, unpacking, layer) : unpackInOrder(job, unpacking, layer, true));
+			await (layer.parent !== '' && canAllBeApart(unpacking) ? unpackApart(job, unpacking, layer) : unpackInOrder(job, unpacking, layer, true));
 		} catch (error) {
 			// It needs what is below, or the bytes that it followed were given up: in order, and of the whole blob, it goes.
 			if (!isKeelsonError(error, 'ABORTED')) {
@@ -37,16 +41,19 @@ export async function unpackLayer(job: Job, unpacking: Unpacking, layer: WantedL
 	});
 }
 
-function canBeApart({snapshotter, differ}: Unpacking, {parent}: ChainedLayer): boolean {
-	return parent !== '' && snapshotter.canRebase === true && differ.applyApart !== undefined;
+/** No layer but the lowest needs those below it. */
+export function canAllBeApart({snapshotter, differ}: Unpacking): boolean {
+	return snapshotter.canRebase === true && differ.applyApart !== undefined;
 }
 
 async function unpackApart(job: Job, unpacking: Unpacking, layer: WantedLayer): Promise<void> {
 	const {differ, snapshotter} = unpacking;
 	const {signal} = job.request;
 	await asSnapshot(unpacking, layer, async (key, labels) => {
-		const mounts = await snapshotter.prepare(key, '', {labels, signal, isApart: true});
-		const applied = await apply(job, layer, true, async (bytes, options) => differ.applyApart?.(bytes, mounts, options));
+		const applied = await layer.slots.run(signal, async () => {
+			const mounts = await snapshotter.prepare(key, '', {labels, signal, isApart: true});
+			return await apply(job, layer, true, async (bytes, options) => differ.applyApart?.(bytes, mounts, options));
+		});
 		await layer.parentStands();
 		if (applied?.needsJoin === true) {
 			await withView(snapshotter, layer, async lower => applied.join(lower, signal));
@@ -60,8 +67,10 @@ async function unpackInOrder(job: Job, unpacking: Unpacking, layer: WantedLayer,
 	const {signal} = job.request;
 	await layer.parentStands();
 	await asSnapshot(unpacking, layer, async (key, labels) => {
-		const mounts = await snapshotter.prepare(key, layer.parent, {labels, signal});
-		await apply(job, layer, mayFollow, async (bytes, options) => differ.apply(bytes, mounts, options));
+		await layer.slots.run(signal, async () => {
+			const mounts = await snapshotter.prepare(key, layer.parent, {labels, signal});
+			await apply(job, layer, mayFollow, async (bytes, options) => differ.apply(bytes, mounts, options));
+		});
 		await snapshotter.commit(layer.chainId, key, {labels, signal});
 	});
 }
@@ -115,7 +124,9 @@ async function apply<T extends AppliedLayer | undefined>(job: Job, layer: Wanted
 		applied = await run(source.bytes, {signal, namespace: job.scope.namespace});
 	} catch (error) {
 		await arrived;
-		throw error;
+		const {growth} = source.bytes;
+		// The blob is whole and right by now; those that were followed were not.
+		throw growth !== undefined && new Growth(growth).isAbandoned ? new KeelsonError('ABORTED', `the bytes of layer ${descriptor.digest} were given up while it was applied`, {cause: error}) : error;
 	}
 	await arrived;
 	if (applied?.digest !== diffId) {

@@ -1,10 +1,11 @@
 import {withSignal, type Job} from './job.ts';
 import {labelBlob} from './label-blob.ts';
 import {chainOf} from './layer-chain.ts';
-import {forEachLimited} from './limit.ts';
+import {forEachLimited, Slots} from './limit.ts';
 import {parseConfig, type Children} from './manifest.ts';
 import {readDocument} from './read-document.ts';
-import {unpackLayer} from './unpack-layer.ts';
+import {largestFirst} from './largest-first.ts';
+import {canAllBeApart, unpackLayer} from './unpack-layer.ts';
 import type {LayerArrival, Unpacking} from './unpack-targets.ts';
 import {untilAborted} from './until-aborted.ts';
 
@@ -16,7 +17,7 @@ interface Image {
 
 /**
  * Makes snapshots of an image's layers, several at once, each into a directory of its own while its bytes arrive; they are put one on
- * the other in their order.
+ * the other in their order. The largest are begun first, so that no core has nothing to do while the last one is.
  *
  *     layer 1  ══ apply ══ commit
  *     layer 2  ═══ apply ═══════ ─ commit on 1
@@ -32,13 +33,16 @@ export async function unpackImage(job: Job, unpacking: Unpacking, {children: {co
 		return;
 	}
 	const stands = new Map(chain.map(({chainId}) => [chainId, Promise.withResolvers<void>()]));
-	// In their order: whoever waits for a layer below waits for one that was begun before.
-	await forEachLimited(chain, {concurrency: job.settings.concurrentUnpacks, signal: job.request.signal}, async (layer, signal) => {
+	// All are begun, and hold a slot while they are at work only: whoever waits for a layer below keeps nobody from it.
+	const slots = new Slots(job.settings.concurrentUnpacks);
+	const order = canAllBeApart(unpacking) ? largestFirst(chain, ({descriptor}) => descriptor) : chain;
+	await forEachLimited(order, {concurrency: order.length, signal: job.request.signal}, async (layer, signal) => {
 		const below = layer.parent === '' ? undefined : stands.get(layer.parent);
 		await unpackLayer(withSignal(job, signal), unpacking, {
 			...layer,
 			parents,
 			arrival: arrival(signal),
+			slots,
 			parentStands: async () => below === undefined ? undefined : untilAborted(below.promise, signal),
 		});
 		stands.get(layer.chainId)?.resolve();

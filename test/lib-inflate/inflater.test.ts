@@ -1,0 +1,96 @@
+import {createHash} from 'node:crypto';
+import {gzipSync, zstdCompressSync} from 'node:zlib';
+import test from 'ava';
+import * as fc from 'fast-check';
+import {inflateBeside, inflateWithin, type Decoder} from '../../lib/inflate/inflater.ts';
+import {IsalDecoder} from '../../lib/inflate/isal.ts';
+import {ZlibDecoder} from '../../lib/inflate/zlib.ts';
+import {ZstdDecoder} from '../../lib/inflate/zstd.ts';
+
+interface Way {
+	readonly inflate: typeof inflateWithin;
+	readonly open: () => Decoder;
+}
+
+const libraries: readonly (readonly [string, Way['open'], (bytes: Buffer) => Buffer])[] = [
+	['isal', () => new IsalDecoder(), bytes => gzipSync(bytes)],
+	['zlib', () => new ZlibDecoder(), bytes => gzipSync(bytes)],
+	['zstd', () => new ZstdDecoder(), bytes => zstdCompressSync(bytes)],
+];
+const ways = libraries.flatMap(([library, open, compress]) => ([['within', inflateWithin], ['beside', inflateBeside]] as const)
+	.map(([side, inflate]) => ({name: `${library}, ${side}`, library, way: {inflate, open}, compress})));
+
+for (const {name, library, way, compress} of ways) {
+	test(`${name}: members and frames of any content come out as they went in, whatever pieces they are cut into`, async t => {
+		await t.notThrowsAsync(fc.assert(fc.asyncProperty(contents, sizes, sizes, async (members, inputBytes, outputBytes) => {
+			const compressed = Buffer.concat(members.map(compress));
+			const expected = Buffer.concat(members);
+			const made = await inflateAll(way, compressed, {inputBytes, outputBytes});
+			return made.length === expected.length && sha256(made) === sha256(expected);
+		}), {numRuns: 100}));
+	});
+
+	test(`${name}: what is cut short anywhere is found out`, async t => {
+		const whole = compress(Buffer.from('a layer '.repeat(500)));
+		for (let length = 0; length < whole.length; length++) {
+			await t.throwsAsync(inflateAll(way, whole.subarray(0, length)), {code: 'DATA_LOSS'}, `${length} of ${whole.length} bytes`);
+		}
+		await t.throwsAsync(inflateAll(way, Buffer.concat([whole, whole.subarray(0, 9)])), {code: 'DATA_LOSS'});
+		t.is((await inflateAll(way, whole)).length, 4000);
+	});
+
+	test(`${name}: what follows the last member must be another one`, async t => {
+		const whole = compress(Buffer.from('a layer'));
+		await t.throwsAsync(inflateAll(way, Buffer.concat([whole, Buffer.from('garbage of some length')])), {code: 'DATA_LOSS'});
+		await t.throwsAsync(inflateAll(way, Buffer.concat([whole, Buffer.alloc(512)])), {code: 'DATA_LOSS'});
+	});
+
+	test(`${name}: damaged bytes are refused or make something, and never reach beyond their memory`, async t => {
+		const whole = compress(Buffer.from(Array.from({length: 50_000}, (_, at) => (at * at) % 247)));
+		let refused = 0;
+		await fc.assert(fc.asyncProperty(fc.nat(whole.length - 1), fc.integer({min: 1, max: 255}), sizes, async (at, change, outputBytes) => {
+			const damaged = Buffer.from(whole);
+			damaged[at] = (damaged[at] as number) ^ change;
+			try {
+				await inflateAll(way, damaged, {inputBytes: 1000, outputBytes});
+			} catch (error) {
+				refused++;
+				t.like(error, {code: 'DATA_LOSS'});
+			}
+		}), {numRuns: 300});
+		t.true(refused > (library === 'zstd' ? 10 : 200), `${refused} of 300 refused`);
+	});
+
+	test(`${name}: an error of whoever takes the bytes comes through`, async t => {
+		const error = await t.throwsAsync(inflateAll(way, compress(Buffer.from('a layer')), {use: () => {
+			throw new RangeError('no room');
+		}}), {instanceOf: RangeError});
+		t.is(error?.message, 'no room');
+	});
+}
+
+const contents = fc.array(fc.oneof(
+	fc.uint8Array({maxLength: 3000}).map(bytes => Buffer.from(bytes)),
+	fc.tuple(fc.string({minLength: 1, maxLength: 40}), fc.nat(4000)).map(([text, times]) => Buffer.from(text.repeat(times))),
+), {minLength: 1, maxLength: 4});
+const sizes = fc.oneof(fc.integer({min: 1, max: 64}), fc.constantFrom(4096, 65_536, 262_144));
+
+interface Pieces {
+	readonly inputBytes?: number;
+	readonly outputBytes?: number;
+	readonly use?: (bytes: Buffer) => void;
+}
+
+async function inflateAll({inflate, open}: Way, compressed: Buffer, {inputBytes = 65_536, outputBytes = 65_536, use}: Pieces = {}): Promise<Buffer> {
+	const made: Buffer[] = [];
+	const source = {
+		isReady: (at: number) => at % 3 > 0,
+		read: async (buffer: Buffer, at: number) => at < compressed.length ? buffer.subarray(0, compressed.copy(buffer, 0, at)) : undefined,
+	};
+	await inflate(source, {open, inputBytes, outputBytes}, use ?? (bytes => made.push(Buffer.from(bytes))));
+	return Buffer.concat(made);
+}
+
+function sha256(bytes: Buffer): string {
+	return createHash('sha256').update(bytes).digest('hex');
+}
