@@ -1,8 +1,9 @@
 import type {IncomingMessage} from 'node:http';
-import {AnswerParser, HEAD_BYTES_MAX} from './answer-parser.ts';
+import {AnswerParser, type Head} from './answer-parser.ts';
 import {Outlet} from './outlet.ts';
 import type {PieceFiller} from './piece-filler.ts';
 import type {RawConnection, Taker} from './raw-connection.ts';
+import {StallWatch} from './stall-watch.ts';
 
 export interface RawRequest {
 	readonly url: URL;
@@ -18,8 +19,6 @@ export interface Sink {
 	readonly filler: PieceFiller;
 }
 
-const HEAD_END = Buffer.from('\r\n\r\n');
-const CARRIAGE_RETURN = HEAD_END[0];
 /** What a parser cuts into chunks is read into so much memory at a time. */
 const PARSED_BYTES = 64 * 1024;
 const PARSED_BYTES_MIN = 8 * 1024;
@@ -42,9 +41,6 @@ export class RawExchange implements Taker {
 	/** Whether the connection can be used again. */
 	readonly #over = Promise.withResolvers<boolean>();
 	#state: 'head' | 'raw' | 'parsed' | 'over' = 'head';
-	#headBytes = 0;
-	/** Bytes of HEAD_END that came last. */
-	#matched = 0;
 	#hasBegun = false;
 	#isReusable = false;
 	/** Of a raw body. */
@@ -56,8 +52,8 @@ export class RawExchange implements Taker {
 	#room = new Uint8Array();
 	#isPaused = false;
 	#gone: Error | undefined;
-	#cameAt = 0;
-	#timer: NodeJS.Timeout;
+	readonly #headTimer: NodeJS.Timeout;
+	readonly #stall: StallWatch;
 
 	/** What `over` tells: resolves once the body is in pieces, all of them sent. Rejects with what the network says, after what had come was sent. */
 	constructor(connection: RawConnection, request: RawRequest, sink: Sink) {
@@ -73,7 +69,8 @@ export class RawExchange implements Taker {
 				this.#fail(error);
 			},
 		});
-		this.#timer = setTimeout(() => this.#fail(new Error(`headers timeout: no answer within ${request.headersTimeoutMs} ms`)), request.headersTimeoutMs);
+		this.#stall = new StallWatch(request.stallTimeoutMs, error => this.#fail(error));
+		this.#headTimer = setTimeout(() => this.#fail(new Error(`headers timeout: no answer within ${request.headersTimeoutMs} ms`)), request.headersTimeoutMs);
 		sink.filler.onRoom = () => this.#goOn();
 		connection.use(this);
 	}
@@ -108,11 +105,11 @@ export class RawExchange implements Taker {
 
 	took(count: number, bytes: Uint8Array): boolean {
 		this.#hasBegun = true;
-		this.#cameAt = performance.now();
+		this.#stall.came();
 		const isPlaced = bytes === this.#place;
 		switch (this.#state) {
 			case 'head': {
-				this.#takeHead(bytes.subarray(0, count));
+				this.#begin(this.#parser.feedHead(bytes.subarray(0, count)));
 				break;
 			}
 			case 'raw': {
@@ -122,7 +119,7 @@ export class RawExchange implements Taker {
 				} else {
 					this.#copy(bytes.subarray(0, count));
 				}
-				this.#endIfWhole();
+				this.#afterBytes();
 				break;
 			}
 			case 'parsed': {
@@ -133,9 +130,6 @@ export class RawExchange implements Taker {
 			case 'over': {
 				return false;
 			}
-		}
-		if (this.#isRaw()) {
-			this.#isPaused = this.#sink.filler.isBehind;
 		}
 		return !this.#isPaused;
 	}
@@ -162,49 +156,16 @@ export class RawExchange implements Taker {
 		}
 	}
 
-	#takeHead(bytes: Uint8Array): void {
-		for (let from = 0; from < bytes.length && this.#state === 'head';) {
-			const end = this.#endOfHead(bytes, from);
-			this.#headBytes += (end ?? bytes.length) - from;
-			if (this.#headBytes > HEAD_BYTES_MAX) {
-				this.#fail(new Error(`the head of the answer has more than ${HEAD_BYTES_MAX} bytes`));
-				return;
-			}
-			const before = this.#parser.informationCount;
-			this.#parser.feed(Buffer.from(bytes.subarray(from, end)));
-			const {response} = this.#parser;
-			const isInformation = this.#parser.informationCount !== before;
-			// Where a head ends decides which bytes are the body: whoever sees another end than the parser does must not guess.
-			if (this.#isHead() && (response !== undefined || isInformation) !== (end !== undefined)) {
-				this.#fail(new Error('the head of the answer does not end as HTTP/1.1 asks'));
-				return;
-			}
-			from = end ?? bytes.length;
-			if (this.#isHead() && response !== undefined) {
-				this.#begin(response, bytes.subarray(from));
-			}
+	/** With the head came the first bytes of the body, perhaps. */
+	#begin(head: Head | undefined): void {
+		if (head === undefined) {
+			return;
 		}
-	}
-
-	/** Where it ends, in these bytes and with those before. */
-	#endOfHead(bytes: Uint8Array, from: number): number | undefined {
-		for (let at = from; at < bytes.length; at++) {
-			const byte = bytes[at];
-			this.#matched = byte === HEAD_END[this.#matched] ? this.#matched + 1 : byte === CARRIAGE_RETURN ? 1 : 0;
-			if (this.#matched === HEAD_END.length) {
-				this.#matched = 0;
-				return at + 1;
-			}
-		}
-		return undefined;
-	}
-
-	/** The head is there; with it came the first bytes of the body, perhaps. */
-	#begin(response: IncomingMessage, rest: Uint8Array): void {
+		const {response, rest} = head;
 		const {statusCode = 0, headers, httpVersion} = response;
 		this.#isReusable = httpVersion === '1.1' && !/(?:^|[\s,])close(?:$|[\s,])/i.test(headers.connection ?? '');
-		clearTimeout(this.#timer);
-		this.#watch(this.#request.stallTimeoutMs);
+		clearTimeout(this.#headTimer);
+		this.#stall.begin();
 		const length = response.complete ? 0 : plainLength(response);
 		this.#sink.head({statusCode, headers});
 		if (length === undefined) {
@@ -221,7 +182,7 @@ export class RawExchange implements Taker {
 		this.#parser.close();
 		this.#isReusable &&= rest.length <= length;
 		this.#copy(rest.subarray(0, length));
-		this.#endIfWhole();
+		this.#afterBytes();
 	}
 
 	#pour(response: IncomingMessage): void {
@@ -232,7 +193,9 @@ export class RawExchange implements Taker {
 	}
 
 	#parse(bytes: Buffer): void {
-		this.#isPaused = !this.#parser.feed(bytes);
+		if (!this.#parser.feed(bytes)) {
+			this.#pause();
+		}
 	}
 
 	#copy(bytes: Uint8Array): void {
@@ -245,32 +208,25 @@ export class RawExchange implements Taker {
 		this.#left -= bytes.length;
 	}
 
-	#endIfWhole(): void {
+	#afterBytes(): void {
 		if (this.#left === 0) {
 			this.#end();
+		} else if (this.#sink.filler.isBehind) {
+			this.#pause();
 		}
 	}
 
-	/** Breaks off a body of which nothing comes. One timer looks at a time that each byte moves. */
-	#watch(waitMs: number): void {
-		const {stallTimeoutMs} = this.#request;
-		this.#cameAt = performance.now();
-		const look = (): void => {
-			const leftMs = this.#isPaused ? stallTimeoutMs : this.#cameAt + stallTimeoutMs - performance.now();
-			if (leftMs > 0) {
-				this.#timer = setTimeout(look, Math.ceil(leftMs));
-			} else {
-				this.#fail(new Error(`body timeout: nothing came for ${stallTimeoutMs} ms`));
-			}
-		};
-		this.#timer = setTimeout(look, waitMs);
+	/** Whoever reads from the connection is told so by what `took` gives. */
+	#pause(): void {
+		this.#isPaused = true;
+		this.#stall.pause();
 	}
 
 	/** The reader, or the parser, has room again. */
 	#goOn(): void {
 		if (this.#isPaused) {
 			this.#isPaused = false;
-			this.#cameAt = performance.now();
+			this.#stall.resume();
 			this.#connection.resume();
 		}
 	}
@@ -295,20 +251,12 @@ export class RawExchange implements Taker {
 		}
 		this.#isReusable &&= this.#state === 'raw';
 		this.#state = 'over';
-		clearTimeout(this.#timer);
+		clearTimeout(this.#headTimer);
+		this.#stall.stop();
 		this.#connection.use(undefined);
 		this.#parser.close();
 		this.#sink.filler.close();
 		return true;
-	}
-
-	// Calls change the state under who has looked at it.
-	#isHead(): boolean {
-		return this.#state === 'head';
-	}
-
-	#isRaw(): boolean {
-		return this.#state === 'raw';
 	}
 }
 
