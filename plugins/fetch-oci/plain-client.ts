@@ -55,7 +55,7 @@ export class PlainClient implements Disposable {
 		try {
 			const response = await answerTo(request, body);
 			breakWhenStalled(response, stallTimeoutMs);
-			return {statusCode: response.statusCode ?? 0, headers: response.headers, body: Object.assign(response, {dump: async (options: {readonly limit: number}) => dump(response, options)})};
+			return {statusCode: response.statusCode ?? 0, headers: response.headers, body: new PlainBody(response)};
 		} finally {
 			clearTimeout(timer);
 		}
@@ -100,12 +100,35 @@ function breakWhenStalled(response: IncomingMessage, timeoutMs: number): void {
 	});
 }
 
-async function dump(response: IncomingMessage, {limit}: {readonly limit: number}): Promise<void> {
-	let length = 0;
-	for await (const chunk of response) {
-		length += (chunk as Uint8Array).length;
-		if (length > limit) {
-			return;
+class PlainBody implements Body {
+	readonly #response: IncomingMessage;
+
+	constructor(response: IncomingMessage) {
+		this.#response = response;
+		// Whoever reads it hears of it too.
+		response.on('error', () => undefined);
+	}
+
+	destroy(): void {
+		this.#response.destroy();
+	}
+
+	async dump({limit}: {readonly limit: number}): Promise<void> {
+		let length = 0;
+		for await (const chunk of this) {
+			length += chunk.length;
+			if (length > limit) {
+				return;
+			}
+		}
+	}
+
+	async* [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+		try {
+			yield* this.#response as AsyncIterable<Uint8Array>;
+		} catch (error) {
+			// Node says no more than "aborted" of a connection that the other side closed.
+			throw error instanceof Error && 'code' in error && error.code === 'ECONNRESET' ? new Error('unexpected EOF: the connection was closed before the answer was whole', {cause: error}) : error;
 		}
 	}
 }

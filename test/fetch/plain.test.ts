@@ -87,6 +87,16 @@ test('a head beyond its bound, another protocol, and no server are errors', asyn
 	await t.throwsAsync(client.send(message(new URL('http://127.0.0.1:9'))), {message: /ECONNREFUSED/});
 });
 
+test('an answer that ends early is no answer, and says so', async t => {
+	const url = await serve(t, createServer((_request, response) => {
+		response.writeHead(200, {'content-length': '10'}).write('some');
+		setTimeout(() => response.destroy(), 20);
+	}));
+	using client = new PlainClient();
+	const {body} = await client.send(message(url));
+	await t.throwsAsync(textOf(body), {message: /unexpected EOF/});
+});
+
 test('what is left of a body is read up to a limit', async t => {
 	const url = await serve(t, createServer((_request, response) => response.end('x'.repeat(200_000))));
 	using client = new PlainClient();
