@@ -19,6 +19,8 @@ export interface Load {
 
 export async function loadDuring(daemon: Daemon, work: () => Promise<unknown>): Promise<Load> {
 	const client = new Client(`unix:${daemon.places.address}`, credentials.createInsecure(), {'grpc.default_authority': 'localhost'});
+	// To connect is no call.
+	await version(client);
 	const latencies: number[] = [];
 	let peakKilobytes = 0;
 	let programsKilobytes = 0;

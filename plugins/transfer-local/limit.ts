@@ -1,3 +1,4 @@
+import {setImmediate as nextTurn} from 'node:timers/promises';
 import {untilAborted} from './until-aborted.ts';
 
 /** Does `work` for every item, at most `concurrency` at once. The first failure aborts the others, which are waited for. */
@@ -18,7 +19,13 @@ export async function forEachLimited<T>(items: readonly T[], {concurrency, signa
 			}
 		}
 	};
-	await Promise.all(Array.from({length: Math.min(concurrency, items.length)}, worker));
+	const workers: Promise<void>[] = [];
+	for (let count = Math.min(concurrency, items.length); count > 0; count--) {
+		workers.push(worker());
+		// What each begins with is short, and all of it together is not: calls of clients come between.
+		await nextTurn();
+	}
+	await Promise.all(workers);
 	if (failures.length > 0) {
 		throw failures[0];
 	}
