@@ -1,4 +1,5 @@
-import {bindings, cString, errnoOf, lastError, show, type Name} from './libc.ts';
+import {constants} from 'node:os';
+import {bindings, cString, errnoOf, isLastErrno, lastError, show, type Name} from './libc.ts';
 
 /** A file: a path, which is not followed when it ends in a symbolic link; a descriptor; or a name in an open directory. */
 export type AttributeTarget = Name | number | {readonly directory: number; readonly name: Name};
@@ -59,7 +60,7 @@ function call(target: AttributeTarget, unfollowed: (path: Buffer) => number, fol
 	if (typeof target === 'number') {
 		const result = opened(target);
 		// The f... calls refuse a descriptor of O_PATH; the path of a descriptor is a magic link, to be followed.
-		return result === -1 && errnoOf(lastError('')) === 'EBADF' ? followed(cString(`/proc/self/fd/${target}`)) : result;
+		return result === -1 && isLastErrno(constants.errno.EBADF) ? followed(cString(`/proc/self/fd/${target}`)) : result;
 	}
 	if (typeof target === 'string' || target instanceof Uint8Array) {
 		return unfollowed(cString(target));

@@ -52,6 +52,11 @@ export function lastError(what: string): KeelsonError {
 	return systemError(koffi.errno(), what);
 }
 
+/** Whether errno is this one, for those who ask for it again afterwards: an error of it takes other calls, which may leave another. */
+export function isLastErrno(errno: number): boolean {
+	return koffi.errno() === errno;
+}
+
 /**
  * @param what the call and its subject: `mount overlay at /x`
  * @returns an error whose cause has the `errno` (positive) and its name as `code`, as errors of node:fs have
