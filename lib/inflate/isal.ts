@@ -1,5 +1,6 @@
 import {bindings, inPool} from '../sys/libc.ts';
 import {damaged, type Decoder, type Place, type Step} from './inflater.ts';
+import {movedIn, pointTo} from './stream-state.ts';
 
 /**
  * gzip by ISA-L's isal_inflate, which igzip is made of. Throws where there is no libisal.so.2. Its state is a structure of the caller's (igzip_lib.h,
@@ -18,12 +19,12 @@ export class IsalDecoder implements Decoder {
 	}
 
 	step(place: Place): Step {
-		this.#point(place);
+		pointTo(this.#state, field, place);
 		return this.#done(place, functions().isal_inflate(this.#state) as number);
 	}
 
 	async stepBeside(place: Place): Promise<Step> {
-		this.#point(place);
+		pointTo(this.#state, field, place);
 		return this.#done(place, (await inPool(functions().isal_inflate, [this.#state])).result);
 	}
 
@@ -31,24 +32,11 @@ export class IsalDecoder implements Decoder {
 		// Its memory is the heap's to free.
 	}
 
-	#point({input, inputBytes, output, outputBytes}: Place): void {
-		const state = this.#state;
-		state.writeBigUInt64LE(input, field.nextIn);
-		state.writeUInt32LE(inputBytes, field.availIn);
-		state.writeBigUInt64LE(output, field.nextOut);
-		state.writeUInt32LE(outputBytes, field.availOut);
-	}
-
-	#done({inputBytes, outputBytes}: Place, result: number): Step {
+	#done(place: Place, result: number): Step {
 		if (result !== ISAL_DECOMP_OK) {
 			throw damaged(`isal_inflate says ${result}`);
 		}
-		const state = this.#state;
-		return {
-			taken: inputBytes - state.readUInt32LE(field.availIn),
-			made: outputBytes - state.readUInt32LE(field.availOut),
-			isWhole: state.readUInt32LE(field.blockState) === ISAL_BLOCK_FINISH,
-		};
+		return {...movedIn(this.#state, field, place), isWhole: this.#state.readUInt32LE(field.blockState) === ISAL_BLOCK_FINISH};
 	}
 }
 

@@ -1,5 +1,6 @@
 import {bindings, inPool} from '../sys/libc.ts';
 import {damaged, type Decoder, type Place, type Step} from './inflater.ts';
+import {movedIn, pointTo} from './stream-state.ts';
 
 /**
  * gzip by the zlib that node is made of, whose functions it has for add-ons. node:zlib takes new memory for each piece, and where page faults are dear they cost more
@@ -21,12 +22,12 @@ export class ZlibDecoder implements Decoder {
 	}
 
 	step(place: Place): Step {
-		this.#point(place);
+		pointTo(this.#stream, field, place);
 		return this.#done(place, functions().inflate(this.#stream, Z_NO_FLUSH) as number);
 	}
 
 	async stepBeside(place: Place): Promise<Step> {
-		this.#point(place);
+		pointTo(this.#stream, field, place);
 		return this.#done(place, (await inPool(functions().inflate, [this.#stream, Z_NO_FLUSH])).result);
 	}
 
@@ -34,20 +35,11 @@ export class ZlibDecoder implements Decoder {
 		functions().inflateEnd(this.#stream);
 	}
 
-	#point({input, inputBytes, output, outputBytes}: Place): void {
-		const stream = this.#stream;
-		stream.writeBigUInt64LE(input, field.nextIn);
-		stream.writeUInt32LE(inputBytes, field.availIn);
-		stream.writeBigUInt64LE(output, field.nextOut);
-		stream.writeUInt32LE(outputBytes, field.availOut);
-	}
-
-	#done({inputBytes, outputBytes}: Place, result: number): Step {
+	#done(place: Place, result: number): Step {
 		if (result !== Z_OK && result !== Z_STREAM_END && result !== Z_BUF_ERROR) {
 			throw damaged(`inflate says ${result}`);
 		}
-		const stream = this.#stream;
-		return {taken: inputBytes - stream.readUInt32LE(field.availIn), made: outputBytes - stream.readUInt32LE(field.availOut), isWhole: result === Z_STREAM_END};
+		return {...movedIn(this.#stream, field, place), isWhole: result === Z_STREAM_END};
 	}
 }
 

@@ -18,7 +18,7 @@ export interface Load {
 /** The library for each compression; undefined where there is none. */
 export type Decompressors = Readonly<Record<Compression, Library | undefined>>;
 
-/** Tries what there is. @param takesSystem also libraries of the system's, beside those that node is made of */
+/** Tries what there is, which takes some milliseconds: not at the daemon's start. @param takesSystem also libraries of the system's, beside those that node is made of */
 export async function findDecompressors(takesSystem: boolean): Promise<Decompressors> {
 	return {gzip: await firstOf(takesSystem ? ['isal', 'zlib'] : ['zlib']), zstd: await firstOf(['zstd']), none: undefined};
 }
@@ -33,9 +33,13 @@ export function decompressorOf(found: Decompressors, compression: Compression, s
 	return library === undefined ? {kind: 'stream'} : {kind: 'library', library, side};
 }
 
+const trials = new Map<Library, Promise<boolean>>();
+
 async function firstOf(libraries: readonly Library[]): Promise<Library | undefined> {
 	for (const library of libraries) {
-		if (await canInflate(library)) {
+		const trial = trials.get(library) ?? canInflate(library);
+		trials.set(library, trial);
+		if (await trial) {
 			return library;
 		}
 	}

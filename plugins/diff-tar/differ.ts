@@ -24,7 +24,8 @@ export interface TarDifferOptions {
 	readonly pool: WorkerPool;
 	/** Trees that have to be mounted are mounted in directories of their own in here. */
 	readonly mountDirectory: string;
-	readonly decompressors: Decompressors;
+	/** Asked with the first layer. */
+	readonly decompressors: () => Promise<Decompressors>;
 	readonly cores: number;
 	/** Programs that read what is no layer yet. */
 	readonly processors: readonly StreamProcessor[];
@@ -100,8 +101,9 @@ export class TarDiffer implements Differ {
 		const {input, growth, compression, done} = await this.#open(processed.layer, ended);
 		// The worker would only see that the layer is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
+		const found = await decompressors();
 		const isComing = growth !== undefined && !new Growth(growth).isWhole;
-		const decompressor = decompressorOf(decompressors, compression, chooseSide({cores, layers: pool.jobs + 1, isComing}));
+		const decompressor = decompressorOf(found, compression, chooseSide({cores, layers: pool.jobs + 1, isComing}));
 		try {
 			const {sha256, size, implied} = await pool.run({kind: 'apply', input, growth, compression, decompressor, target}, {signal: ended, progress});
 			await source;

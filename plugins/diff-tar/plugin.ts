@@ -6,7 +6,7 @@ import {z} from 'zod';
 import {TreeCopy} from '../../contracts/copy/copy.ts';
 import {Differ} from '../../contracts/diff/diff.ts';
 import {definePlugin, definePlugins, once, type Plugin} from '../../kernel/index.ts';
-import {findDecompressors} from './decompressor.ts';
+import {findDecompressors, type Decompressors} from './decompressor.ts';
 import {TarDiffer} from './differ.ts';
 import type {StreamProcessor} from './processor-chain.ts';
 import {readProcessors} from './processor-config.ts';
@@ -24,8 +24,12 @@ const differ = (processors: readonly StreamProcessor[]): Plugin => definePlugin(
 	requires: {},
 	config,
 	async init({config: {decompressor, workers}, state, container, lifetime, log}) {
-		const decompressors = await findDecompressors(decompressor === 'auto');
-		log.debug('layers are inflated by', {gzip: decompressors.gzip ?? 'node:zlib', zstd: decompressors.zstd ?? 'node:zlib'});
+		let finding: Promise<Decompressors> | undefined;
+		const decompressors = async (): Promise<Decompressors> => finding ??= (async () => {
+			const found = await findDecompressors(decompressor === 'auto');
+			log.debug('layers are inflated by', {gzip: found.gzip ?? 'node:zlib', zstd: found.zstd ?? 'node:zlib'});
+			return found;
+		})();
 		const cores = availableParallelism();
 		const pool = lifetime.use(new WorkerPool(workers === 0 ? cores : workers));
 		const isUpperWhole = !await isSet('redirect_dir') && !await isSet('metacopy');
@@ -42,9 +46,9 @@ const copy = definePlugin({
 	provides: TreeCopy,
 	requires: {},
 	config: z.strictObject({}),
-	async init({state, lifetime}) {
+	init({state, lifetime}) {
 		const pool = lifetime.use(new WorkerPool(COPIES_MAX));
-		return new TarTreeCopy({pool, mountDirectory: state, decompressors: await findDecompressors(true)});
+		return new TarTreeCopy({pool, mountDirectory: state, decompressors: async () => findDecompressors(true)});
 	},
 });
 

@@ -15,7 +15,8 @@ export interface TarTreeCopyOptions {
 	readonly pool: WorkerPool;
 	/** Trees that have to be mounted are mounted in directories of their own in here. */
 	readonly mountDirectory: string;
-	readonly decompressors: Decompressors;
+	/** Asked with the first archive. */
+	readonly decompressors: () => Promise<Decompressors>;
 }
 
 /** Parts of trees as tars, read and written in worker threads with synchronous calls. */
@@ -56,7 +57,7 @@ export class TarTreeCopy implements TreeCopy {
 		// The worker would only see that the archive is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
 		try {
-			await this.#options.pool.run({kind: 'unpack', input, compression, decompressor: decompressorOf(this.#options.decompressors, compression, 'within'), root, path, owners: {keepsOwners, ids}}, {signal: ended});
+			await this.#options.pool.run({kind: 'unpack', input, compression, decompressor: decompressorOf(await this.#options.decompressors(), compression, 'within'), root, path, owners: {keepsOwners, ids}}, {signal: ended});
 			await source;
 			ended.throwIfAborted();
 		} finally {

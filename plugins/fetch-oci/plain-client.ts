@@ -1,6 +1,7 @@
 import {Agent, request as startRequest, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders} from 'node:http';
 import {CONNECT_TIMEOUT_MS, HEADER_BYTES_MAX} from './agents.ts';
 import type {Body} from './http-client.ts';
+import {dumpBytes} from './read-body.ts';
 
 /** A message with nothing to send, or so little that it goes at once. */
 export interface PlainRequest {
@@ -113,14 +114,8 @@ class PlainBody implements Body {
 		this.#response.destroy();
 	}
 
-	async dump({limit}: {readonly limit: number}): Promise<void> {
-		let length = 0;
-		for await (const chunk of this) {
-			length += chunk.length;
-			if (length > limit) {
-				return;
-			}
-		}
+	async dump(options: {readonly limit: number}): Promise<void> {
+		await dumpBytes(this, options);
 	}
 
 	async* [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {

@@ -22,6 +22,17 @@ export async function readBytes(body: AsyncIterable<Uint8Array>, {limit, what}: 
 	return Buffer.concat(chunks);
 }
 
+/** Reads what is left, up to so many bytes. */
+export async function dumpBytes(body: AsyncIterable<Uint8Array>, {limit}: Pick<ReadOptions, 'limit'>): Promise<void> {
+	let length = 0;
+	for await (const chunk of body) {
+		length += chunk.length;
+		if (length > limit) {
+			return;
+		}
+	}
+}
+
 /** Rejects with INVALID_ARGUMENT when it is not JSON. */
 export async function readJson(body: AsyncIterable<Uint8Array>, options: ReadOptions): Promise<unknown> {
 	const bytes = await readBytes(body, options);

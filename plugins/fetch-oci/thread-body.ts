@@ -1,4 +1,5 @@
 import type {Body} from './http-client.ts';
+import {dumpBytes} from './read-body.ts';
 
 /** Bytes that are valid until they are said to be read. */
 export interface FilledPiece {
@@ -67,14 +68,8 @@ export class ThreadBody implements Body {
 		this.#giveBack();
 	}
 
-	async dump({limit}: {readonly limit: number}): Promise<void> {
-		let length = 0;
-		for await (const piece of this) {
-			length += piece.length;
-			if (length > limit) {
-				return;
-			}
-		}
+	async dump(options: {readonly limit: number}): Promise<void> {
+		await dumpBytes(this, options);
 	}
 
 	async* [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {

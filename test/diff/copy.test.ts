@@ -12,7 +12,7 @@ copySuite(test.serial, {
 	async create() {
 		const mountDirectory = await mkdtemp(path.join(tmpdir(), 'keelson-copies-'));
 		const pool = new WorkerPool(2);
-		return Object.assign(new TarTreeCopy({pool, mountDirectory, decompressors: await findDecompressors(false)}), {
+		return Object.assign(new TarTreeCopy({pool, mountDirectory, decompressors: async () => findDecompressors(false)}), {
 			async [Symbol.asyncDispose]() {
 				await pool[Symbol.asyncDispose]();
 				await rmdir(mountDirectory);

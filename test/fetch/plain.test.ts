@@ -1,8 +1,8 @@
-import {once} from 'node:events';
-import {createServer, type Server} from 'node:http';
-import {createServer as createTcpServer, type AddressInfo, type Socket} from 'node:net';
+import {createServer} from 'node:http';
+import {createServer as createTcpServer, type Server as TcpServer, type Socket} from 'node:net';
 import test, {type ExecutionContext} from 'ava';
 import {PlainClient, type PlainRequest} from '../../plugins/fetch-oci/plain-client.ts';
+import {listening} from './listening.ts';
 
 test('many messages go over one connection, which gathers nothing of them', async t => {
 	const sockets = new Set<unknown>();
@@ -111,18 +111,8 @@ function message(url: URL, more: Partial<PlainRequest> = {}): PlainRequest {
 	return {method: 'GET', url, headers: {}, body: undefined, connectTimeoutMs: 5000, headersTimeoutMs: 5000, stallTimeoutMs: 5000, signal: undefined, ...more};
 }
 
-async function serve(t: ExecutionContext, server: Server | ReturnType<typeof createTcpServer>): Promise<URL> {
-	const sockets = new Set<Socket>();
-	server.on('connection', (socket: Socket) => sockets.add(socket));
-	server.listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	t.teardown(() => {
-		for (const socket of sockets) {
-			socket.destroy();
-		}
-		server.close();
-	});
-	return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+async function serve(t: ExecutionContext, server: TcpServer): Promise<URL> {
+	return new URL(`http://${await listening(t, server)}/`);
 }
 
 async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {

@@ -9,6 +9,7 @@ import {isPassing, retryDelayMs} from '../../plugins/fetch-oci/retry.ts';
 import {Authority} from '../helpers/authority.ts';
 import {HttpStub} from '../helpers/http-stub.ts';
 import {clientOf, descriptorOf, pushBytes, readAll, treeOf} from './client.ts';
+import {listening} from './listening.ts';
 
 const manifest = Buffer.from('{}');
 const big = Buffer.alloc(300_000, 'big ');
@@ -32,17 +33,7 @@ test('a registry that speaks HTTP/2 is spoken to in it, over connections that ar
 	}).on('connection', () => {
 		connections++;
 	});
-	const sockets = new Set<Socket>();
-	server.on('connection', (socket: Socket) => sockets.add(socket));
-	server.listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	t.teardown(() => {
-		for (const socket of sockets) {
-			socket.destroy();
-		}
-		server.close();
-	});
-	const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+	const host = await listening(t, server);
 	const directory = await treeOf(t, {[`${host}/hosts.toml`]: `server = "https://${host}"\nca = "ca.crt"\n`, [`${host}/ca.crt`]: authority.root.certificate});
 	await using client = clientOf({hostDirectories: [directory], stallTimeoutMs: 1500});
 	await using repository = await client.resolve(`${host}/a:1`);

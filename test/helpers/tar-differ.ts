@@ -16,7 +16,7 @@ export const inflations: readonly Inflation[] = ['auto', 'auto-beside', 'builtin
 export async function createDiffer(inflation: Inflation = 'auto', processors: readonly StreamProcessor[] = []): Promise<Differ & AsyncDisposable> {
 	const mountDirectory = await mkdtemp(path.join(tmpdir(), 'keelson-differ-'));
 	const pool = new WorkerPool(2);
-	const differ = new TarDiffer({pool, mountDirectory, decompressors: inflation === 'streams' ? noLibraries : await findDecompressors(inflation.startsWith('auto')), cores: inflation.endsWith('-beside') ? 64 : 1, processors, isUpperWhole: true});
+	const differ = new TarDiffer({pool, mountDirectory, decompressors: async () => inflation === 'streams' ? noLibraries : findDecompressors(inflation.startsWith('auto')), cores: inflation.endsWith('-beside') ? 64 : 1, processors, isUpperWhole: true});
 	return Object.assign(differ, {
 		async [Symbol.asyncDispose]() {
 			await pool[Symbol.asyncDispose]();
