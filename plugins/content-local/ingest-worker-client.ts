@@ -1,5 +1,6 @@
-import {Worker} from 'node:worker_threads';
+import type {Worker} from 'node:worker_threads';
 import {KeelsonError, type ErrorCode} from '../../kernel/errors.ts';
+import {startBehind} from '../../lib/threads/quiet-worker.ts';
 import {OpenIngests, type IngestReply, type IngestRequest} from './open-ingests.ts';
 
 type Without<T> = T extends unknown ? Omit<T, 'id'> : never;
@@ -78,7 +79,7 @@ export class IngestWorker implements Ingester, AsyncDisposable {
 	}
 
 	#start(): Worker {
-		const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './ingest-worker.ts' : './ingest-worker.js', import.meta.url), {name: 'content-ingest', resourceLimits: {maxYoungGenerationSizeMb: YOUNG_MEGABYTES}});
+		const worker = startBehind(new URL(import.meta.url.endsWith('.ts') ? './ingest-worker.ts' : './ingest-worker.js', import.meta.url), {name: 'content-ingest', resourceLimits: {maxYoungGenerationSizeMb: YOUNG_MEGABYTES}});
 		worker.on('message', (reply: IngestReply) => {
 			this.#settle(reply);
 		});

@@ -1,8 +1,8 @@
 /** A thread that applies, joins and compares layers. It answers a job with its id, and a result or an error; a second one runs while the first waits for bytes. */
 
-import {constants, setPriority} from 'node:os';
 import {parentPort} from 'node:worker_threads';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {stayBehind} from '../../lib/threads/quiet-worker.ts';
 import {runApply, type JobControl} from './apply-job.ts';
 import {runCompare} from './compare-job.ts';
 import {runJoin} from './join-job.ts';
@@ -12,8 +12,8 @@ import {runUnpack} from './unpack-job.ts';
 
 const progressBytes = 4 * 1024 * 1024;
 
-// On Linux that is this thread alone, and the programs that it starts: whoever calls the daemon does not wait for layers.
-setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+// Whoever calls the daemon does not wait for layers.
+stayBehind();
 
 parentPort?.on('message', ({id, job, cancelled}: JobRequest) => {
 	const flag = new Int32Array(cancelled);

@@ -1,5 +1,6 @@
-import {Worker} from 'node:worker_threads';
+import type {Worker} from 'node:worker_threads';
 import {KeelsonError, type ErrorCode} from '../../kernel/errors.ts';
+import {startBehind} from '../../lib/threads/quiet-worker.ts';
 import type {ApplyJob} from './apply-job.ts';
 import type {CompareJob} from './compare-job.ts';
 import type {JoinJob} from './join-job.ts';
@@ -49,7 +50,7 @@ export class Thread implements AsyncDisposable {
 	/** @param events.onFree it can take a job again. onEnd: it is gone, and what it had is rejected */
 	constructor(events: {readonly onFree: () => void; readonly onEnd: () => void}) {
 		this.#onFree = events.onFree;
-		this.#worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './diff-worker.ts' : './diff-worker.js', import.meta.url), {
+		this.#worker = startBehind(new URL(import.meta.url.endsWith('.ts') ? './diff-worker.ts' : './diff-worker.js', import.meta.url), {
 			// Descriptors come from openat2 and go by close, which node would warn of.
 			trackUnmanagedFds: false,
 			resourceLimits: {maxYoungGenerationSizeMb: youngMegabytes},

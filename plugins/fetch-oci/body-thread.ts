@@ -1,5 +1,6 @@
-import {Worker} from 'node:worker_threads';
+import type {Worker} from 'node:worker_threads';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {startBehind} from '../../lib/threads/quiet-worker.ts';
 import type {BodyNews, BodyOrder, BodyThreadData} from './body-worker.ts';
 import type {HttpResponse} from './http-client.ts';
 import type {Trust} from './hosts.ts';
@@ -82,7 +83,7 @@ export class BodyThread implements AsyncDisposable {
 
 	#start(): Worker {
 		const file = new URL(import.meta.url.endsWith('.ts') ? './body-worker.ts' : './body-worker.js', import.meta.url);
-		const worker = new Worker(file, {workerData: {environment: {...this.#environment}} satisfies BodyThreadData, resourceLimits: {maxYoungGenerationSizeMb: YOUNG_MEGABYTES}});
+		const worker = startBehind(file, {workerData: {environment: {...this.#environment}} satisfies BodyThreadData, resourceLimits: {maxYoungGenerationSizeMb: YOUNG_MEGABYTES}});
 		// Of each piece, by its number.
 		const memory: SharedArrayBuffer[] = [];
 		worker.on('message', (news: BodyNews) => {

@@ -1,7 +1,7 @@
 /** The thread that takes large answers off the network: the daemon's event loop gets them in few large pieces. */
 
-import {constants, setPriority} from 'node:os';
 import {parentPort, workerData} from 'node:worker_threads';
+import {stayBehind} from '../../lib/threads/quiet-worker.ts';
 import {Agents} from './agents.ts';
 import type {HttpRequest, HttpResponse} from './http-client.ts';
 import type {Trust} from './hosts.ts';
@@ -36,8 +36,8 @@ interface Answer {
 	readonly filler: PieceFiller;
 }
 
-// On Linux that is this thread alone: calls of clients go before bytes.
-setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+// Calls of clients go before bytes.
+stayBehind();
 const {environment} = workerData as BodyThreadData;
 const agents = new Agents(environment);
 const raw = new RawClient();
