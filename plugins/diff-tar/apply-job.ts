@@ -4,9 +4,9 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
 import {TarReader} from '../../lib/tar/tar-reader.ts';
 import type {ApplyTarget} from './apply-target.ts';
-import type {Decompressor} from './decompressor.ts';
+import type {Inflation} from './decompressor.ts';
 import {DirectoryHandles} from './directory-handles.ts';
-import {inflate} from './inflate.ts';
+import {inflate, type Inflater} from './inflate.ts';
 import {LaterLayers, type ImpliedDirectory} from './later-layers.ts';
 import type {Compression} from './layer-compression.ts';
 import {LayerSource, type WaitControl} from './layer-source.ts';
@@ -24,7 +24,7 @@ export interface ApplyJob {
 	/** Of a file that is still written; see Growth. */
 	readonly growth: SharedArrayBuffer | undefined;
 	readonly compression: Compression;
-	readonly decompressor: Decompressor;
+	readonly inflation: Inflation;
 	readonly target: ApplyTarget;
 }
 
@@ -33,6 +33,8 @@ export interface ApplyJobResult {
 	readonly sha256: string;
 	/** Bytes of the tar. */
 	readonly size: number;
+	/** Undefined where it is not compressed. */
+	readonly inflatedBy: Inflater | undefined;
 	/** Directories that await the layers below; none where those were known. */
 	readonly implied: readonly ImpliedDirectory[];
 }
@@ -43,7 +45,7 @@ export interface JobControl extends WaitControl {
 }
 
 /** Applies a layer with synchronous calls: for a worker. Rejects as Differ.apply does. */
-export async function runApply({input, growth, compression, decompressor, target}: ApplyJob, control: JobControl): Promise<ApplyJobResult> {
+export async function runApply({input, growth, compression, inflation, target}: ApplyJob, control: JobControl): Promise<ApplyJobResult> {
 	const {check, progress} = control;
 	const fd = typeof input === 'number' ? input : openSync(input, 'r');
 	try {
@@ -52,7 +54,7 @@ export async function runApply({input, growth, compression, decompressor, target
 		const reader = new TarReader(tree.writer);
 		const hash = createHash('sha256');
 		let size = 0;
-		await inflate(new LayerSource(fd, growth, control), {compression, decompressor}, bytes => {
+		const inflatedBy = await inflate(new LayerSource(fd, growth, control), {compression, inflation}, bytes => {
 			check();
 			hash.update(bytes);
 			size += bytes.length;
@@ -62,7 +64,7 @@ export async function runApply({input, growth, compression, decompressor, target
 		check();
 		reader.end();
 		tree.writer.finish();
-		return {sha256: hash.digest('hex'), size, implied: tree.implied()};
+		return {sha256: hash.digest('hex'), size, inflatedBy, implied: tree.implied()};
 	} catch (error) {
 		throw toApplyError(error);
 	} finally {

@@ -1,10 +1,14 @@
 import type {Compression} from './layer-compression.ts';
 import {canInflate, type Library, type Side} from './library.ts';
 
-/** What inflates a layer: a library, or node's streams where none can. */
-export type Decompressor =
-	| {readonly kind: 'library'; readonly library: Library; readonly side: Side}
-	| {readonly kind: 'stream'};
+/** Which libraries may inflate: those of the system before those that node is made of; only the latter; or none, as with a node that exports none. */
+export type Libraries = 'system' | 'own' | 'none';
+
+/** How a layer is inflated, as a worker is told. */
+export interface Inflation {
+	readonly libraries: Libraries;
+	readonly side: Side;
+}
 
 /** How much the machine has to do when a layer is begun. */
 export interface Load {
@@ -15,28 +19,14 @@ export interface Load {
 	readonly isComing: boolean;
 }
 
-/** The library for each compression; undefined where there is none. */
-export type Decompressors = Readonly<Record<Compression, Library | undefined>>;
-
-/** Tries what there is, which takes some milliseconds: not at the daemon's start. @param takesSystem also libraries of the system's, beside those that node is made of */
-export async function findDecompressors(takesSystem: boolean): Promise<Decompressors> {
-	return {gzip: await firstOf(takesSystem ? ['isal', 'zlib'] : ['zlib']), zstd: await firstOf(['zstd']), none: undefined};
-}
-
 /** A thread beside the one that unpacks gets a layer done sooner while there are cores for both, and for fetching and hashing where that goes on; otherwise it only costs. */
 export function chooseSide({cores, layers, isComing}: Load): Side {
 	return layers * 2 + (isComing ? 2 : 0) > cores ? 'within' : 'beside';
 }
 
-export function decompressorOf(found: Decompressors, compression: Compression, side: Side): Decompressor {
-	const library = found[compression];
-	return library === undefined ? {kind: 'stream'} : {kind: 'library', library, side};
-}
-
-const trials = new Map<Library, Promise<boolean>>();
-
-async function firstOf(libraries: readonly Library[]): Promise<Library | undefined> {
-	for (const library of libraries) {
+/** The first that proves itself; undefined where none does, and node's streams must. The first time in a thread takes some milliseconds: not for the daemon's event loop. */
+export async function findLibrary(compression: Exclude<Compression, 'none'>, libraries: Libraries): Promise<Library | undefined> {
+	for (const library of libraries === 'none' ? [] : candidates[compression](libraries)) {
 		const trial = trials.get(library) ?? canInflate(library);
 		trials.set(library, trial);
 		if (await trial) {
@@ -45,3 +35,10 @@ async function firstOf(libraries: readonly Library[]): Promise<Library | undefin
 	}
 	return undefined;
 }
+
+const candidates: Readonly<Record<Exclude<Compression, 'none'>, (libraries: Exclude<Libraries, 'none'>) => readonly Library[]>> = {
+	gzip: libraries => libraries === 'system' ? ['isal', 'zlib'] : ['zlib'],
+	zstd: () => ['zstd'],
+};
+
+const trials = new Map<Library, Promise<boolean>>();

@@ -10,7 +10,8 @@ import {findApart, findTarget, type ApplyTarget} from './apply-target.ts';
 import type {CompareSource} from './compare-job.ts';
 import {ComparedBytes} from './compared-bytes.ts';
 import {boundDirectory, findUpper, layersOf, toReadOnly} from './compare-source.ts';
-import {chooseSide, decompressorOf, type Decompressors} from './decompressor.ts';
+import {chooseSide, type Libraries} from './decompressor.ts';
+import type {Inflater} from './inflate.ts';
 import {compressionOf} from './layer-compression.ts';
 import type {ImpliedDirectory} from './later-layers.ts';
 import {openLayer, type LayerInput} from './layer-input.ts';
@@ -24,8 +25,9 @@ export interface TarDifferOptions {
 	readonly pool: WorkerPool;
 	/** Trees that have to be mounted are mounted in directories of their own in here. */
 	readonly mountDirectory: string;
-	/** Asked with the first layer. */
-	readonly decompressors: () => Promise<Decompressors>;
+	readonly libraries: Libraries;
+	/** Told of each layer that was compressed. */
+	readonly inflated?: (by: Inflater) => void;
 	readonly cores: number;
 	/** Programs that read what is no layer yet. */
 	readonly processors: readonly StreamProcessor[];
@@ -94,18 +96,20 @@ export class TarDiffer implements Differ {
 	}
 
 	async #applyTo(layer: LayerBytes, target: ApplyTarget, {chain, options: {signal, progress, payloads, syncFs = false}}: ApplyDetails): Promise<{readonly applied: AppliedLayer; readonly implied: readonly ImpliedDirectory[]}> {
-		const {pool, decompressors, cores} = this.#options;
+		const {pool, libraries, cores, inflated} = this.#options;
 		const stop = new AbortController();
 		const ended = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
 		await using processed = await processLayer(layer, chain, {payloads, signal: ended});
 		const {input, growth, compression, done} = await this.#open(processed.layer, ended);
 		// The worker would only see that the layer is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
-		const found = await decompressors();
 		const isComing = growth !== undefined && !new Growth(growth).isWhole;
-		const decompressor = decompressorOf(found, compression, chooseSide({cores, layers: pool.jobs + 1, isComing}));
+		const inflation = {libraries, side: chooseSide({cores, layers: pool.jobs + 1, isComing})};
 		try {
-			const {sha256, size, implied} = await pool.run({kind: 'apply', input, growth, compression, decompressor, target}, {signal: ended, progress});
+			const {sha256, size, inflatedBy, implied} = await pool.run({kind: 'apply', input, growth, compression, inflation, target}, {signal: ended, progress});
+			if (inflatedBy !== undefined) {
+				inflated?.(inflatedBy);
+			}
 			await source;
 			// What was read may be a whole archive although its source failed at the end.
 			ended.throwIfAborted();

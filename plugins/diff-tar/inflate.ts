@@ -3,10 +3,10 @@ import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {splitFrames} from '../../lib/zstd/frames.ts';
-import type {Decompressor} from './decompressor.ts';
+import {findLibrary, type Inflation} from './decompressor.ts';
 import type {Compression} from './layer-compression.ts';
 import type {LayerSource} from './layer-source.ts';
-import {inflateByLibrary} from './library.ts';
+import {inflateByLibrary, type Library} from './library.ts';
 
 /** Large chunks: fewer turns between threads and processes. */
 const readBytes = 1024 * 1024;
@@ -14,17 +14,20 @@ const inflatedBytes = 256 * 1024;
 /** Smaller: each is new, and stays until it is collected. */
 const deflatedBytes = 256 * 1024;
 
+/** A library, or node's streams where none can. */
+export type Inflater = Library | 'node:zlib';
+
 export interface InflateOptions {
 	readonly compression: Compression;
-	readonly decompressor: Decompressor;
+	readonly inflation: Inflation;
 }
 
 /**
  * Reads a layer to its end and hands on what is inflated, in order; bytes are valid during the call only. Blocks its thread, but not
- * while it waits for bytes that are still to be written: for workers. Rejects with DATA_LOSS where the compressed bytes are damaged or
- * cut short, with ABORTED where they were given up, and with what `use` throws.
+ * while it waits for bytes that are still to be written: for workers. Resolves with what inflated. Rejects with DATA_LOSS where the
+ * compressed bytes are damaged or cut short, with ABORTED where they were given up, and with what `use` throws.
  */
-export async function inflate(source: LayerSource, {compression, decompressor}: InflateOptions, use: (bytes: Buffer) => void): Promise<void> {
+export async function inflate(source: LayerSource, {compression, inflation}: InflateOptions, use: (bytes: Buffer) => void): Promise<Inflater | undefined> {
 	if (compression === 'none') {
 		const buffer = Buffer.allocUnsafe(readBytes);
 		let at = 0;
@@ -32,17 +35,15 @@ export async function inflate(source: LayerSource, {compression, decompressor}: 
 			use(bytes);
 			at += bytes.length;
 		}
-		return;
+		return undefined;
 	}
-	switch (decompressor.kind) {
-		case 'library': {
-			await inflateByLibrary(source, decompressor, use);
-			return;
-		}
-		case 'stream': {
-			await inflateByStream(source, compression, use);
-		}
+	const library = await findLibrary(compression, inflation.libraries);
+	if (library === undefined) {
+		await inflateByStream(source, compression, use);
+		return 'node:zlib';
 	}
+	await inflateByLibrary(source, {library, side: inflation.side}, use);
+	return library;
 }
 
 async function inflateByStream(source: LayerSource, compression: Exclude<Compression, 'none'>, use: (bytes: Buffer) => void): Promise<void> {

@@ -6,8 +6,8 @@ import {z} from 'zod';
 import {TreeCopy} from '../../contracts/copy/copy.ts';
 import {Differ} from '../../contracts/diff/diff.ts';
 import {definePlugin, definePlugins, once, type Plugin} from '../../kernel/index.ts';
-import {findDecompressors, type Decompressors} from './decompressor.ts';
 import {TarDiffer} from './differ.ts';
+import type {Inflater} from './inflate.ts';
 import type {StreamProcessor} from './processor-chain.ts';
 import {readProcessors} from './processor-config.ts';
 import {TarTreeCopy} from './tree-copy.ts';
@@ -24,16 +24,18 @@ const differ = (processors: readonly StreamProcessor[]): Plugin => definePlugin(
 	requires: {},
 	config,
 	async init({config: {decompressor, workers}, state, container, lifetime, log}) {
-		let finding: Promise<Decompressors> | undefined;
-		const decompressors = async (): Promise<Decompressors> => finding ??= (async () => {
-			const found = await findDecompressors(decompressor === 'auto');
-			log.debug('layers are inflated by', {gzip: found.gzip ?? 'node:zlib', zstd: found.zstd ?? 'node:zlib'});
-			return found;
-		})();
+		const libraries = decompressor === 'auto' ? 'system' : 'own';
+		const told = new Set<Inflater>();
+		const inflated = (by: Inflater): void => {
+			if (!told.has(by)) {
+				told.add(by);
+				log.debug('layers are inflated', {by});
+			}
+		};
 		const cores = availableParallelism();
 		const pool = lifetime.use(new WorkerPool(workers === 0 ? cores : workers));
 		const isUpperWhole = !await isSet('redirect_dir') && !await isSet('metacopy');
-		container.register(TarDiffer, {useFactory: once(() => new TarDiffer({pool, mountDirectory: state, decompressors, cores, processors, isUpperWhole}))});
+		container.register(TarDiffer, {useFactory: once(() => new TarDiffer({pool, mountDirectory: state, libraries, inflated, cores, processors, isUpperWhole}))});
 		return container.resolve(TarDiffer);
 	},
 });
@@ -48,7 +50,7 @@ const copy = definePlugin({
 	config: z.strictObject({}),
 	init({state, lifetime}) {
 		const pool = lifetime.use(new WorkerPool(COPIES_MAX));
-		return new TarTreeCopy({pool, mountDirectory: state, decompressors: async () => findDecompressors(true)});
+		return new TarTreeCopy({pool, mountDirectory: state, libraries: 'system'});
 	},
 });
 

@@ -4,7 +4,7 @@ import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {ComparedBytes} from './compared-bytes.ts';
 import {boundDirectory, toReadOnly} from './compare-source.ts';
-import {decompressorOf, type Decompressors} from './decompressor.ts';
+import type {Libraries} from './decompressor.ts';
 import {openLayer} from './layer-input.ts';
 import {mountTree} from './mounted-tree.ts';
 import type {WorkerPool} from './worker-pool.ts';
@@ -15,8 +15,7 @@ export interface TarTreeCopyOptions {
 	readonly pool: WorkerPool;
 	/** Trees that have to be mounted are mounted in directories of their own in here. */
 	readonly mountDirectory: string;
-	/** Asked with the first archive. */
-	readonly decompressors: () => Promise<Decompressors>;
+	readonly libraries: Libraries;
 }
 
 /** Parts of trees as tars, read and written in worker threads with synchronous calls. */
@@ -57,7 +56,7 @@ export class TarTreeCopy implements TreeCopy {
 		// The worker would only see that the archive is cut short.
 		const source = done.catch((error: unknown) => stop.abort(error));
 		try {
-			await this.#options.pool.run({kind: 'unpack', input, compression, decompressor: decompressorOf(await this.#options.decompressors(), compression, 'within'), root, path, owners: {keepsOwners, ids}}, {signal: ended});
+			await this.#options.pool.run({kind: 'unpack', input, compression, inflation: {libraries: this.#options.libraries, side: 'within'}, root, path, owners: {keepsOwners, ids}}, {signal: ended});
 			await source;
 			ended.throwIfAborted();
 		} finally {

@@ -6,7 +6,7 @@ import {TarReader} from '../../lib/tar/tar-reader.ts';
 import {isInUserNamespace, type JobControl} from './apply-job.ts';
 import {ownerOutside, type CopyOwners} from './copy-owners.ts';
 import {findDirectory} from './copy-place.ts';
-import type {Decompressor} from './decompressor.ts';
+import type {Inflation} from './decompressor.ts';
 import {DirectoryHandles} from './directory-handles.ts';
 import {entryPath, joinPath, toBytes} from './entry-path.ts';
 import {inflate} from './inflate.ts';
@@ -21,7 +21,7 @@ export interface UnpackJob {
 	/** A descriptor that is the worker's to close. */
 	readonly input: number;
 	readonly compression: Compression;
-	readonly decompressor: Decompressor;
+	readonly inflation: Inflation;
 	readonly root: string;
 	readonly path: string;
 	readonly owners: CopyOwners;
@@ -37,13 +37,13 @@ export async function runUnpack(job: UnpackJob, control: JobControl): Promise<vo
 	}
 }
 
-async function unpackInto(place: string, {input, compression, decompressor, root, owners}: UnpackJob, control: JobControl): Promise<void> {
+async function unpackInto(place: string, {input, compression, inflation, root, owners}: UnpackJob, control: JobControl): Promise<void> {
 	try {
 		const ofRoot = ownerOutside({...owners, keepsOwners: false}, {uid: 0, gid: 0});
 		using handles = new DirectoryHandles(root, (_path, fd) => fchownSync(fd, ofRoot.uid, ofRoot.gid));
 		using writer = new TreeWriter({handles, rules: noRules, isInUserNamespace: isInUserNamespace(), isCopy: true});
 		const reader = new TarReader(new PlacedEntries(writer, place, owners));
-		await inflate(new LayerSource(input, undefined, control), {compression, decompressor}, bytes => {
+		await inflate(new LayerSource(input, undefined, control), {compression, inflation}, bytes => {
 			control.check();
 			reader.push(bytes);
 		});

@@ -2,7 +2,6 @@ import {mkdtemp, rmdir} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {Differ} from '../../contracts/diff/diff.ts';
-import {findDecompressors, type Decompressors} from '../../plugins/diff-tar/decompressor.ts';
 import {TarDiffer} from '../../plugins/diff-tar/differ.ts';
 import type {StreamProcessor} from '../../plugins/diff-tar/processor-chain.ts';
 import {WorkerPool} from '../../plugins/diff-tar/worker-pool.ts';
@@ -16,7 +15,7 @@ export const inflations: readonly Inflation[] = ['auto', 'auto-beside', 'builtin
 export async function createDiffer(inflation: Inflation = 'auto', processors: readonly StreamProcessor[] = []): Promise<Differ & AsyncDisposable> {
 	const mountDirectory = await mkdtemp(path.join(tmpdir(), 'keelson-differ-'));
 	const pool = new WorkerPool(2);
-	const differ = new TarDiffer({pool, mountDirectory, decompressors: async () => inflation === 'streams' ? noLibraries : findDecompressors(inflation.startsWith('auto')), cores: inflation.endsWith('-beside') ? 64 : 1, processors, isUpperWhole: true});
+	const differ = new TarDiffer({pool, mountDirectory, libraries: inflation === 'streams' ? 'none' : inflation.startsWith('auto') ? 'system' : 'own', cores: inflation.endsWith('-beside') ? 64 : 1, processors, isUpperWhole: true});
 	return Object.assign(differ, {
 		async [Symbol.asyncDispose]() {
 			await pool[Symbol.asyncDispose]();
@@ -24,5 +23,3 @@ export async function createDiffer(inflation: Inflation = 'auto', processors: re
 		},
 	});
 }
-
-const noLibraries: Decompressors = {gzip: undefined, zstd: undefined, none: undefined};
