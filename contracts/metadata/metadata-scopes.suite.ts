@@ -58,6 +58,21 @@ export function scopesSuite(test: TestFn, subject: MetadataSubject): void {
 		t.deepEqual(await plain.leases.resources('lease'), [{type: 'content', id: digest}, {type: `snapshots/${name}`, id: 'key'}]);
 	});
 
+	story('those of many blobs that are here are told with their labels, and leased at once', async (t, metadata) => {
+		const plain = metadata.scope({namespace: 'one'});
+		const one = await put(plain, 'one', {a: '1'});
+		const two = await put(plain, 'two');
+		const elsewhere = await put(metadata.scope({namespace: 'two'}), 'elsewhere');
+		await plain.leases.create({id: 'lease', labels: {}});
+		const {content} = metadata.scope({namespace: 'one', lease: 'lease'});
+		const kept = await content.keep([two, digestOf('nowhere'), elsewhere, one, one]);
+		t.deepEqual(kept, new Map([[two, await plain.content.info(two)], [one, await plain.content.info(one)]]));
+		t.deepEqual(kept.get(one)?.labels, {a: '1'});
+		t.deepEqual((await plain.leases.resources('lease')).map(({id}) => id).toSorted(), [one, two].toSorted());
+		t.is((await content.keep([elsewhere])).size, 0);
+		await t.throwsAsync(metadata.scope({namespace: 'one', lease: 'nobody'}).content.keep([one]), {code: 'NOT_FOUND'});
+	});
+
 	story('a target that is there answers so, and is leased', async (t, metadata) => {
 		const plain = metadata.scope({namespace: 'one'});
 		const {name, snapshots} = snapshotterOf(metadata, plain);

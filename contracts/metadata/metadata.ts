@@ -10,7 +10,8 @@
  */
 
 import {contract} from '../../kernel/contract.ts';
-import type {ContentStore} from '../content/content.ts';
+import type {ContentInfo, ContentStore} from '../content/content.ts';
+import type {Digest} from '../oci/digest.ts';
 import type {Any} from '../oci/any.ts';
 import type {Descriptor} from '../oci/descriptor.ts';
 import type {Labels} from '../oci/labels.ts';
@@ -151,11 +152,20 @@ export interface ScopeOptions {
 	readonly lease?: string;
 }
 
+/** What a namespace has of content. */
+export interface ScopedContent extends ContentStore {
+	/**
+	 * Those of the blobs that are here, in one change: the scope's lease protects them from now on. One whose bytes are lost is not here, so that they are sent again.
+	 * Rejects with NOT_FOUND when there is no such lease and something to protect.
+	 */
+	keep(digests: readonly Digest[]): Promise<ReadonlyMap<Digest, ContentInfo>>;
+}
+
 /** One namespace, as one request sees it. Cheap to make, holds nothing. */
 export interface Scope {
 	readonly namespace: string;
 	readonly lease: string | undefined;
-	readonly content: ContentStore;
+	readonly content: ScopedContent;
 	/** Throws INVALID_ARGUMENT `snapshotter not loaded: x`, as clients of containerd expect. */
 	snapshotter(name: string): Snapshotter;
 	readonly images: ImageStore;

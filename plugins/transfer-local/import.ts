@@ -81,7 +81,7 @@ async function keepTree(job: Job, keeping: Keeping, descriptor: Descriptor, dept
 			here.add(digest);
 		}
 	}
-	await labelBlob(job, descriptor.digest, childLabels(children, digest => here.has(digest)));
+	await labelBlob(job, await job.scope.content.info(descriptor.digest), childLabels(children, digest => here.has(digest)));
 	const targets = children.config !== undefined && here.has(children.config.digest) ? await unpackTargets(job, destination, {descriptor, children}) : [];
 	const missing = parts.find(({digest, mediaType}) => !here.has(digest) && !isForeignLayer(mediaType));
 	if (missing !== undefined && (depth === 0 || targets.length > 0)) {

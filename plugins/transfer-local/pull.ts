@@ -2,11 +2,13 @@ import type {Repository} from '../../contracts/fetch/fetch.ts';
 import type {ImageInfo} from '../../contracts/metadata/metadata.ts';
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import {isIndex, isManifest} from '../../contracts/oci/media-type.ts';
+import type {Labels} from '../../contracts/oci/labels.ts';
 import {parseReference} from '../../contracts/oci/reference.ts';
 import type {RegistryEnd, StoreEnd} from '../../contracts/transfer/transfer.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {choosePlatforms} from './choose-platforms.ts';
 import type {Job} from './job.ts';
+import {keepBlobs} from './keep-blobs.ts';
 import {labelBlob} from './label-blob.ts';
 import {childLabels, documentBytesMax, parseChildren, refKey, type Children} from './manifest.ts';
 import {pullLayers} from './pull-layers.ts';
@@ -22,6 +24,8 @@ export interface Pull {
 	readonly repository: Repository;
 	readonly destination: StoreEnd;
 	readonly walk: TreeWalk;
+	/** Of its blobs: a later push to the same registry can mount them from there. */
+	readonly sources: Labels;
 }
 
 /**
@@ -37,7 +41,7 @@ export async function pull(job: Job, source: RegistryEnd, destination: StoreEnd)
 	const {descriptor: target} = repository;
 	job.report(`Pulling from ${place}`);
 	job.report('fetching image content', reference, {descriptor: target});
-	const manifests = await pullTree(job, {repository, destination, walk: new TreeWalk()}, target, [reference]);
+	const manifests = await pullTree(job, {repository, destination, walk: new TreeWalk(), sources: {[sourceLabel(repository.name)]: parseReference(repository.name).repository}}, target, [reference]);
 	if (manifests === 0) {
 		throw new KeelsonError('NOT_FOUND', `image ${reference} has no manifest for the platform that was asked for: not found`);
 	}
@@ -102,20 +106,23 @@ async function pullDocument(job: Job, pulling: Pull, descriptor: Descriptor, par
 	announce(job, [descriptor], parents);
 	await pullBlob(job, pulling, descriptor, parents);
 	const children = parseChildren(await readDocument(job, descriptor), descriptor);
-	await labelBlob(job, digest, childLabels(children));
+	await labelBlob(job, await job.scope.content.info(digest), childLabels(children));
 	return children;
 }
 
 async function pullImage(job: Job, pulling: Pull, {descriptor, children, below}: {descriptor: Descriptor; children: Children; below: readonly string[]}): Promise<void> {
 	const {config, layers} = children;
-	announce(job, [...config === undefined ? [] : [config], ...layers], below);
+	const parts = [...config === undefined ? [] : [config], ...layers];
+	announce(job, parts, below);
+	const here = await keepBlobs(job, parts, {labels: pulling.sources, parents: below});
+	const pullMissing = async (part: Job, blob: Descriptor): Promise<void> => here.has(blob.digest) ? undefined : pullBlob(part, pulling, blob, below);
 	if (config !== undefined) {
 		if (config.size > documentBytesMax) {
 			throw new KeelsonError('RESOURCE_EXHAUSTED', `config ${config.digest} has ${config.size} bytes, at most ${documentBytesMax} are read`);
 		}
-		await pullBlob(job, pulling, config, below);
+		await pullMissing(job, config);
 	}
-	await pullLayers(job, {destination: pulling.destination, descriptor, children}, async (part, layer) => pullBlob(part, pulling, layer, below));
+	await pullLayers(job, {destination: pulling.destination, descriptor, children}, pullMissing);
 }
 
 function announce(job: Job, descriptors: readonly Descriptor[], parents: readonly string[]): void {
@@ -124,11 +131,10 @@ function announce(job: Job, descriptors: readonly Descriptor[], parents: readonl
 	}
 }
 
-async function pullBlob(job: Job, {repository}: Pull, descriptor: Descriptor, parents: readonly string[]): Promise<void> {
+async function pullBlob(job: Job, {repository, sources}: Pull, descriptor: Descriptor, parents: readonly string[]): Promise<void> {
 	const {signal} = job.request;
 	await storeBlob(job, descriptor, {
-		// A later push to the same registry can mount it from there.
-		labels: {[sourceLabel(repository.name)]: parseReference(repository.name).repository},
+		labels: sources,
 		parents,
 		signal,
 		open: (offset, inner) => repository.open(descriptor, {offset, signal: inner}),

@@ -1,4 +1,4 @@
-import type {Digest} from '../../contracts/oci/digest.ts';
+import type {ContentInfo} from '../../contracts/content/content.ts';
 import type {Labels} from '../../contracts/oci/labels.ts';
 import {parseReference} from '../../contracts/oci/reference.ts';
 import type {Job} from './job.ts';
@@ -13,10 +13,9 @@ export function sourceLabel(reference: string): string {
 }
 
 /** Says of a blob that is here that it can be had from these repositories too. One that no longer fits is left out. */
-export async function addSources(job: Job, digest: Digest, sources: Labels): Promise<void> {
-	const {labels} = await job.scope.content.info(digest);
+export async function addSources(job: Job, blob: Pick<ContentInfo, 'digest' | 'labels'>, sources: Labels): Promise<void> {
 	const changed = Object.fromEntries(Object.entries(sources)
-		.map(([key, repository]) => [key, [...new Set([...(labels[key] ?? '').split(','), repository])].filter(one => one !== '').toSorted().join(',')] as const)
+		.map(([key, repository]) => [key, [...new Set([...(blob.labels[key] ?? '').split(','), repository])].filter(one => one !== '').toSorted().join(',')] as const)
 		.filter(([key, value]) => key.length + value.length <= LABEL_CHARACTERS_MAX));
-	await labelBlob(job, digest, changed);
+	await labelBlob(job, blob, changed);
 }

@@ -5,17 +5,14 @@ import type {Digest} from '../../contracts/oci/digest.ts';
 import type {Labels} from '../../contracts/oci/labels.ts';
 import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
 import type {Job} from './job.ts';
+import {keepBlobs, type KeepOptions} from './keep-blobs.ts';
 import {abandon} from './keep-bytes.ts';
 import {refKey} from './manifest.ts';
-import {addSources} from './source-label.ts';
 
-interface Options {
+interface Options extends KeepOptions {
 	/** The blob's bytes from an offset on; called again where they broke off. */
 	open(offset: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
-	/** Where they come from. */
-	readonly labels: Labels;
 	readonly signal: AbortSignal;
-	readonly parents?: readonly string[];
 }
 
 const FRUITLESS_ATTEMPTS = 3;
@@ -29,14 +26,15 @@ const PROGRESS_MS = 100;
 export async function storeBlob(job: Job, descriptor: Descriptor, options: Options): Promise<void> {
 	const name = refKey(descriptor);
 	const {parents = [], signal} = options;
-	const details = {parents, total: descriptor.size, progress: descriptor.size, descriptor};
 	const key = downloadKey(job, descriptor.digest);
+	if ((await keepBlobs(job, [descriptor], options)).size > 0) {
+		return;
+	}
 	await job.locks.run(key, signal, async () => {
 		try {
 			await using writer = await openWriter(job, descriptor, signal);
 			if (writer === undefined) {
-				await addSources(job, descriptor.digest, options.labels);
-				job.report('already exists', name, details);
+				await keepBlobs(job, [descriptor], options);
 				return;
 			}
 			using _ = job.downloads.begin(key, async () => writer.follow?.());
@@ -47,7 +45,7 @@ export async function storeBlob(job: Job, descriptor: Descriptor, options: Optio
 			}
 			throw error;
 		}
-		job.report('complete', name, details);
+		job.report('complete', name, {parents, total: descriptor.size, progress: descriptor.size, descriptor});
 	});
 }
 

@@ -5,11 +5,12 @@ import {KeelsonError, isKeelsonError, type ErrorCode} from '../../kernel/errors.
 import {Downloads} from './downloads.ts';
 import type {Job, Services, Settings} from './job.ts';
 import {KeyedMutex} from './keyed-mutex.ts';
+import {pull} from './pull.ts';
 import {untilAborted} from './until-aborted.ts';
 
 const LEASE_HOURS = 24;
 
-/** Each kind of transfer is loaded with the first of it: together they would be a tenth of the daemon's start. */
+/** Each kind of transfer but the pull is loaded with the first of it: together they would be a tenth of the daemon's start. */
 export class LocalTransfer implements Transfer {
 	readonly #services: Services;
 	readonly #settings: Settings;
@@ -35,7 +36,7 @@ export class LocalTransfer implements Transfer {
 	async #transfer(request: TransferRequest): Promise<readonly ImageInfo[]> {
 		const {source, destination} = request;
 		if (source.kind === 'registry' && destination.kind === 'store') {
-			return this.#leased(request, async job => (await import('./pull.ts')).pull(job, source, destination));
+			return this.#leased(request, async job => pull(job, source, destination));
 		}
 		if (source.kind === 'store' && destination.kind === 'registry') {
 			return this.#leased(request, async job => (await import('./push.ts')).push(job, source, destination));

@@ -21,12 +21,16 @@ export interface WantedLayer extends ChainedLayer {
 	readonly parentStands: () => Promise<void>;
 }
 
+/** True when a layer's snapshot stands, and with it those below, which it needs; the job's lease protects it in any case. */
+export async function isUnpacked(job: Job, unpacking: Unpacking, chainId: string): Promise<boolean> {
+	await protect(job, unpacking.snapshotterName, chainId);
+	return exists(unpacking, chainId);
+}
+
 /** Makes a layer's snapshot, or waits for whoever is at it. */
 export async function unpackLayer(job: Job, unpacking: Unpacking, layer: WantedLayer): Promise<void> {
-	const {snapshotterName} = unpacking;
-	await job.locks.run(`${job.scope.namespace} ${snapshotterName} ${layer.chainId}`, job.request.signal, async () => {
-		await protect(job, snapshotterName, layer.chainId);
-		if (await exists(unpacking, layer.chainId)) {
+	await job.locks.run(`${job.scope.namespace} ${unpacking.snapshotterName} ${layer.chainId}`, job.request.signal, async () => {
+		if (await isUnpacked(job, unpacking, layer.chainId)) {
 			return;
 		}
 		try {

@@ -1,11 +1,11 @@
 import {withSignal, type Job} from './job.ts';
 import {labelBlob} from './label-blob.ts';
-import {chainOf} from './layer-chain.ts';
+import {chainOf, type ChainedLayer} from './layer-chain.ts';
 import {forEachLimited, Slots} from './limit.ts';
 import {parseConfig, type Children} from './manifest.ts';
 import {readDocument} from './read-document.ts';
 import {largestFirst} from './largest-first.ts';
-import {canAllBeApart, unpackLayer} from './unpack-layer.ts';
+import {canAllBeApart, isUnpacked, unpackLayer} from './unpack-layer.ts';
 import type {LayerArrival, Unpacking} from './unpack-targets.ts';
 import {untilAborted} from './until-aborted.ts';
 
@@ -32,6 +32,14 @@ export async function unpackImage(job: Job, unpacking: Unpacking, {children: {co
 	if (lowest === undefined) {
 		return;
 	}
+	const top = chain.at(-1)?.chainId ?? lowest.chainId;
+	if (!await isUnpacked(job, unpacking, top)) {
+		await unpackChain(job, unpacking, chain, {arrival, parents});
+	}
+	await labelBlob(job, await job.scope.content.info(config.digest), {[`containerd.io/gc.ref.snapshot.${unpacking.snapshotterName}`]: top});
+}
+
+async function unpackChain(job: Job, unpacking: Unpacking, chain: readonly ChainedLayer[], {arrival, parents}: Omit<Image, 'children'>): Promise<void> {
 	const stands = new Map(chain.map(({chainId}) => [chainId, Promise.withResolvers<void>()]));
 	// All are begun, and hold a slot while they are at work only: whoever waits for a layer below keeps nobody from it.
 	const slots = new Slots(job.settings.concurrentUnpacks);
@@ -47,5 +55,4 @@ export async function unpackImage(job: Job, unpacking: Unpacking, {children: {co
 		});
 		stands.get(layer.chainId)?.resolve();
 	});
-	await labelBlob(job, config.digest, {[`containerd.io/gc.ref.snapshot.${unpacking.snapshotterName}`]: chain.at(-1)?.chainId ?? lowest.chainId});
 }

@@ -1,4 +1,5 @@
-import type {ContentInfo, ContentReader, ContentStore, ContentWriter, IngestStatus, WriterOptions} from '../../../contracts/content/content.ts';
+import type {ContentInfo, ContentReader, ContentWriter, IngestStatus, WriterOptions} from '../../../contracts/content/content.ts';
+import type {ScopedContent} from '../../../contracts/metadata/metadata.ts';
 import type {Digest} from '../../../contracts/oci/digest.ts';
 import type {Labels} from '../../../contracts/oci/labels.ts';
 import {isKeelsonError, KeelsonError} from '../../../kernel/errors.ts';
@@ -14,7 +15,7 @@ const PAGE = 500;
 const REF_BYTES_MAX = 4096;
 
 /** One namespace's view of the bare content store: its blobs are those that have a row, and its labels live in the row. */
-export class ScopedContentStore implements ContentStore {
+export class ScopedContentStore implements ScopedContent {
 	readonly #depot: ContentDepot;
 	readonly #owner: Owner;
 
@@ -35,6 +36,21 @@ export class ScopedContentStore implements ContentStore {
 			change.touch(nodeOf('content', namespace, digest));
 			return contentInfo(this.#row(digest));
 		});
+	}
+
+	async keep(digests: readonly Digest[]): Promise<ReadonlyMap<Digest, ContentInfo>> {
+		const found = await Promise.all([...new Set(digests)].map(async digest => await this.#has(digest) ? [digest] : []));
+		const here = found.flat();
+		return here.length === 0 ? new Map() : this.#depot.ledger.change(change => new Map(here.flatMap(digest => {
+			// A collection may have taken it while the bare store was asked: then the bytes must come again.
+			const row = this.#find(digest);
+			if (row === undefined) {
+				return [];
+			}
+			change.lease(this.#owner, 'content', digest);
+			change.touch(nodeOf('content', this.#owner.namespace, digest));
+			return [[digest, contentInfo(row)] as const];
+		})));
 	}
 
 	async *list(filters: readonly string[] = [], signal?: AbortSignal): AsyncIterable<ContentInfo> {
@@ -82,7 +98,7 @@ export class ScopedContentStore implements ContentStore {
 			throw new KeelsonError('INVALID_ARGUMENT', `a ref must have 1 to ${REF_BYTES_MAX} bytes, this one has ${bytes}`);
 		}
 		signal?.throwIfAborted();
-		if (expected !== undefined && await this.#has(expected) && this.#leaseExisting(expected)) {
+		if (expected !== undefined && (await this.keep([expected])).size > 0) {
 			throw new KeelsonError('ALREADY_EXISTS', `content ${expected}: already exists`);
 		}
 		return openScopedWriter(this.#depot, this.#owner, options);
@@ -124,22 +140,12 @@ export class ScopedContentStore implements ContentStore {
 		}
 	}
 
-	// A row whose blob is lost says no, so that sending the bytes again heals it.
 	async #has(digest: Digest): Promise<boolean> {
-		const row = findContent(this.#depot.ledger.database, this.#owner.namespace, digest);
-		return row !== undefined && await this.#depot.bareInfo(digest) !== undefined;
+		return this.#find(digest) !== undefined && await this.#depot.bareInfo(digest) !== undefined;
 	}
 
-	// False when a collection took the row while the bare store was asked: then the bytes must come again.
-	#leaseExisting(digest: Digest): boolean {
-		return this.#depot.ledger.change(change => {
-			if (findContent(change.database, this.#owner.namespace, digest) === undefined) {
-				return false;
-			}
-			change.lease(this.#owner, 'content', digest);
-			change.touch(nodeOf('content', this.#owner.namespace, digest));
-			return true;
-		});
+	#find(digest: Digest): ContentRow | undefined {
+		return findContent(this.#depot.ledger.database, this.#owner.namespace, digest);
 	}
 
 	async #statusOf(row: IngestRow): Promise<IngestStatus | undefined> {
@@ -157,7 +163,7 @@ export class ScopedContentStore implements ContentStore {
 	}
 
 	#row(digest: Digest): ContentRow {
-		const row = findContent(this.#depot.ledger.database, this.#owner.namespace, digest);
+		const row = this.#find(digest);
 		if (row === undefined) {
 			throw new KeelsonError('NOT_FOUND', `content digest ${digest}: not found`);
 		}
