@@ -1,13 +1,14 @@
+import {spawn, type ChildProcess} from 'node:child_process';
+import {once} from 'node:events';
 import {readdir, readFile, readlink} from 'node:fs/promises';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {Client, credentials} from '@grpc/grpc-js';
-import {VersionDefinition} from '../api/gen/services/version/v1/version.ts';
+import {fileURLToPath} from 'node:url';
 import type {Daemon} from '../test/helpers/daemon.ts';
+import type {CallerNews} from './caller.ts';
 import {percentile} from './measure.ts';
 
-const EVERY_MS = 10;
 // A look at every process takes the processor from what is measured.
-const WEIGHED_EVERY_MS = 500;
+const WEIGHED_EVERY_MS = 1000;
 
 /** What a daemon takes, and how it answers, while something else is going on. */
 export interface Load {
@@ -15,28 +16,17 @@ export interface Load {
 	readonly peakMegabytes: number;
 	/** Of a unary call every ten milliseconds. */
 	readonly p99Ms: number;
+	/** The longest of them. */
+	readonly longestMs: number;
 }
 
 export async function loadDuring(daemon: Daemon, work: () => Promise<unknown>): Promise<Load> {
-	const client = new Client(`unix:${daemon.places.address}`, credentials.createInsecure(), {'grpc.default_authority': 'localhost'});
-	// To connect is no call.
-	await version(client);
-	const latencies: number[] = [];
-	let peakKilobytes = 0;
+	await using caller = await Caller.start(daemon);
 	let programsKilobytes = 0;
 	const over = new AbortController();
-	const watch = (async () => {
-		while (!over.signal.aborted) {
-			peakKilobytes = Math.max(peakKilobytes, await resident(String(daemon.pid)) + programsKilobytes);
-			const began = performance.now();
-			await version(client);
-			latencies.push(performance.now() - began);
-			await sleep(EVERY_MS);
-		}
-	})();
 	const weigh = (async () => {
 		while (!over.signal.aborted) {
-			programsKilobytes = await residentOfPrograms(daemon.pid);
+			programsKilobytes = Math.max(programsKilobytes, await residentOfPrograms(daemon.pid));
 			await sleep(WEIGHED_EVERY_MS);
 		}
 	})();
@@ -44,10 +34,65 @@ export async function loadDuring(daemon: Daemon, work: () => Promise<unknown>): 
 		await work();
 	} finally {
 		over.abort();
-		await Promise.all([watch, weigh]);
-		client.close();
+		await weigh;
 	}
-	return {peakMegabytes: peakKilobytes / 1024, p99Ms: percentile(latencies, 0.99)};
+	const latencies = await caller.latencies();
+	return {peakMegabytes: (await residentAtMost(daemon.pid) + programsKilobytes) / 1024, p99Ms: percentile(latencies, 0.99), longestMs: Math.max(...latencies)};
+}
+
+/**
+ * The process that calls. Of real-time priority (sched(7)) and with a heap that needs no collecting meanwhile: on a machine whose cores are all busy a client waits for the processor as long
+ * as for the daemon, and it is the daemon that is measured.
+ */
+class Caller implements AsyncDisposable {
+	readonly #child: ChildProcess;
+
+	private constructor(child: ChildProcess) {
+		this.#child = child;
+	}
+
+	static async start({places}: Daemon): Promise<Caller> {
+		const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--min-semi-space-size=64', '--max-semi-space-size=64', fileURLToPath(new URL('./caller.ts', import.meta.url))];
+		const caller = new Caller(spawn('chrt', ['--fifo', '1', ...node, places.address, 'bench-caller'], {stdio: ['ignore', 'inherit', 'inherit', 'ipc']}));
+		const news = await caller.#news();
+		if (news !== 'ready') {
+			throw new Error('the caller said how long its calls took before it was asked');
+		}
+		return caller;
+	}
+
+	async latencies(): Promise<readonly number[]> {
+		const answer = this.#news();
+		this.#child.send('enough');
+		const news = await answer;
+		if (news === 'ready') {
+			throw new Error('the caller was ready twice');
+		}
+		return news;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		if (this.#child.exitCode === null && this.#child.signalCode === null) {
+			const exit = once(this.#child, 'exit');
+			this.#child.kill('SIGKILL');
+			await exit;
+		}
+	}
+
+	async #news(): Promise<CallerNews> {
+		const over = new AbortController();
+		const exit = once(this.#child, 'exit', {signal: over.signal}).then(([code]) => {
+			throw new Error(`the caller ended with ${code}`);
+		});
+		const message = once(this.#child, 'message', {signal: over.signal});
+		try {
+			const [news] = await Promise.race([message, exit]) as [CallerNews];
+			return news;
+		} finally {
+			over.abort();
+			await Promise.allSettled([message, exit]);
+		}
+	}
 }
 
 /** Kilobytes. A child that is still what the daemon is has not begun yet, or is a shim. */
@@ -67,15 +112,11 @@ async function resident(pid: string): Promise<number> {
 	return Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''))?.[1] ?? 0);
 }
 
-async function version(client: Client): Promise<void> {
-	const {version: method} = VersionDefinition.methods;
-	await new Promise<void>((resolve, reject) => {
-		client.makeUnaryRequest(`/${VersionDefinition.fullName}/${method.name}`, (bytes: Buffer) => bytes, (bytes: Buffer) => bytes, Buffer.alloc(0), error => {
-			if (error === null) {
-				resolve();
-			} else {
-				reject(error);
-			}
-		});
-	});
+/** Kilobytes, of all its life: as the kernel counts (proc(5), VmHWM). */
+async function residentAtMost(pid: number): Promise<number> {
+	const [, kilobytes] = /^VmHWM:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
+	if (kilobytes === undefined) {
+		throw new Error(`process ${pid} says nothing of its memory`);
+	}
+	return Number(kilobytes);
 }
