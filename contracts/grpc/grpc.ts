@@ -11,6 +11,8 @@ import {parseIdentifier} from '../oci/identifier.ts';
 export interface Codec<T> {
 	encode(message: T): {finish(): Uint8Array};
 	decode(bytes: Uint8Array): T;
+	/** The same of a message that was received in several parts, for those that are too large to be put together first. */
+	decodeParts?(parts: readonly Uint8Array[]): T;
 }
 
 /** What a handler knows of its call. */
@@ -79,6 +81,12 @@ export function grpcService<const D extends ServiceDefinition>(definition: D, ha
 		return [{name: method.name, request: method.requestType, response: method.responseType, kind: kindOf(method), handle} as Method];
 	});
 	return {name: definition.fullName, methods, ...options};
+}
+
+/** A method of requests and replies that has a codec of its own for its requests. */
+export function bidiMethod<Request, Response>(name: string, {request, response}: {readonly request: Codec<Request>; readonly response: Codec<Response>}, handle: (requests: AsyncIterable<Request>, context: CallContext) => AsyncIterable<Response>): Method {
+	// As above.
+	return {name, request, response, kind: 'bidi', handle} as unknown as Method;
 }
 
 function kindOf({requestStream, responseStream}: MethodDefinition): MethodHandler['kind'] {

@@ -1,11 +1,12 @@
 import {bytesOf} from '../../api/convert/bytes.ts';
 import {timestampOf} from '../../api/convert/timestamp.ts';
-import {ContentDefinition, type Info, type Status} from '../../api/gen/services/content/v1/content.ts';
+import {ContentDefinition, WriteContentResponse, type Info, type Status} from '../../api/gen/services/content/v1/content.ts';
 import type {ContentInfo, ContentStore, IngestStatus} from '../../contracts/content/content.ts';
-import {grpcService, type CallContext, type GrpcService} from '../../contracts/grpc/grpc.ts';
+import {bidiMethod, grpcService, type CallContext, type GrpcService} from '../../contracts/grpc/grpc.ts';
 import {parseDigest} from '../../contracts/oci/digest.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {readBlob} from './read.ts';
+import {writeRequestCodec} from './write-request.ts';
 import {writeBlob} from './write.ts';
 
 /** How many blobs one message of List carries; containerd's number. */
@@ -13,7 +14,7 @@ const BATCH = 100;
 
 /** `contentFor` answers the content that a call may see. */
 export function contentService(contentFor: (context: CallContext) => ContentStore): GrpcService {
-	return grpcService(ContentDefinition, {
+	const service = grpcService(ContentDefinition, {
 		info: async ({digest}, context) => ({info: infoMessage(await contentFor(context).info(parseDigest(digest)))}),
 		async update({info, updateMask}, context) {
 			if (info === undefined) {
@@ -44,12 +45,13 @@ export function contentService(contentFor: (context: CallContext) => ContentStor
 		}),
 		status: async ({ref}, context) => ({status: statusMessage(await contentFor(context).status(ref))}),
 		listStatuses: async ({filters}, context) => ({statuses: (await contentFor(context).statuses(filters)).map(statusMessage)}),
-		write: (requests, context) => writeBlob(contentFor(context), requests, context.signal),
 		async abort({ref}, context) {
 			await contentFor(context).abort(ref);
 			return {};
 		},
 	});
+	const write = bidiMethod(ContentDefinition.methods.write.name, {request: writeRequestCodec, response: WriteContentResponse}, (requests, context) => writeBlob(contentFor(context), requests, context.signal));
+	return {...service, methods: [...service.methods, write]};
 }
 
 function infoMessage({digest, size, createdAt, updatedAt, labels}: ContentInfo): Info {

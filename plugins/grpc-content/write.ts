@@ -1,9 +1,10 @@
 import {bytesOf} from '../../api/convert/bytes.ts';
 import {timestampOf} from '../../api/convert/timestamp.ts';
-import {WriteAction, type WriteContentRequest, type WriteContentResponse} from '../../api/gen/services/content/v1/content.ts';
+import {WriteAction, type WriteContentResponse} from '../../api/gen/services/content/v1/content.ts';
 import type {ContentStore, ContentWriter} from '../../contracts/content/content.ts';
 import {parseDigest, type Digest} from '../../contracts/oci/digest.ts';
 import {isKeelsonError, KeelsonError} from '../../kernel/errors.ts';
+import type {WriteRequest} from './write-request.ts';
 
 /**
  * Content.Write, request by request. The first opens the writer by its ref; each is answered with where the ingest stands then; the one that
@@ -11,7 +12,7 @@ import {isKeelsonError, KeelsonError} from '../../kernel/errors.ts';
  */
 export async function* writeBlob(
 	store: ContentStore,
-	requests: AsyncIterable<WriteContentRequest>,
+	requests: AsyncIterable<WriteRequest>,
 	signal: AbortSignal,
 ): AsyncGenerator<WriteContentResponse, void, undefined> {
 	const iterator = requests[Symbol.asyncIterator]();
@@ -20,7 +21,7 @@ export async function* writeBlob(
 		return;
 	}
 	await using session = await WriteSession.open(store, first.value, signal);
-	for (let next: IteratorResult<WriteContentRequest> = first; next.done !== true; next = await iterator.next()) {
+	for (let next: IteratorResult<WriteRequest> = first; next.done !== true; next = await iterator.next()) {
 		yield await session.answer(next.value);
 		if (next.value.action === WriteAction.COMMIT) {
 			return;
@@ -44,7 +45,7 @@ class WriteSession implements AsyncDisposable {
 		this.#total = announced.total;
 	}
 
-	static async open(store: ContentStore, request: WriteContentRequest, signal: AbortSignal): Promise<WriteSession> {
+	static async open(store: ContentStore, request: WriteRequest, signal: AbortSignal): Promise<WriteSession> {
 		const {ref} = request;
 		if (ref === '') {
 			throw new KeelsonError('INVALID_ARGUMENT', 'first message must have a reference');
@@ -62,7 +63,7 @@ class WriteSession implements AsyncDisposable {
 		}
 	}
 
-	async answer(request: WriteContentRequest): Promise<WriteContentResponse> {
+	async answer(request: WriteRequest): Promise<WriteContentResponse> {
 		const expected = expectedOf(request);
 		if (expected !== undefined && expected !== this.#expected) {
 			this.#expected = expected;
@@ -81,7 +82,7 @@ class WriteSession implements AsyncDisposable {
 		await this.#writer[Symbol.asyncDispose]();
 	}
 
-	async #act(request: WriteContentRequest): Promise<Digest | undefined> {
+	async #act(request: WriteRequest): Promise<Digest | undefined> {
 		switch (request.action) {
 			case WriteAction.STAT:
 				return this.#writer.digest();
@@ -101,7 +102,7 @@ class WriteSession implements AsyncDisposable {
 		}
 	}
 
-	async #write({offset: given, data}: WriteContentRequest): Promise<void> {
+	async #write({offset: given, data}: WriteRequest): Promise<void> {
 		const {offset} = this.#writer.status();
 		const at = bytesOf(given, 'offset');
 		if (at !== 0 && at !== offset) {
@@ -111,8 +112,8 @@ class WriteSession implements AsyncDisposable {
 		if (at === 0 && offset > 0) {
 			await this.#writer.truncate(0);
 		}
-		if (data.byteLength > 0) {
-			await this.#writer.write(data);
+		for (const part of data) {
+			await this.#writer.write(part);
 		}
 	}
 
@@ -134,7 +135,7 @@ class WriteSession implements AsyncDisposable {
 	}
 }
 
-function expectedOf({expected}: WriteContentRequest): Digest | undefined {
+function expectedOf({expected}: WriteRequest): Digest | undefined {
 	return expected === '' ? undefined : parseDigest(expected);
 }
 

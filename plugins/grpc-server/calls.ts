@@ -8,16 +8,20 @@ export function encode(codec: Codec<unknown>, message: unknown): Uint8Array {
 }
 
 /** Throws INVALID_ARGUMENT for bytes that are not such a message. */
-export function decode(codec: Codec<never>, bytes: Uint8Array, method: string): never {
+export function decode(codec: Codec<never>, parts: readonly Uint8Array[], method: string): never {
 	try {
-		return codec.decode(bytes);
+		const [first = new Uint8Array()] = parts;
+		if (parts.length > 1 && codec.decodeParts !== undefined) {
+			return codec.decodeParts(parts);
+		}
+		return codec.decode(parts.length === 1 ? first : Buffer.concat(parts));
 	} catch (error) {
-		throw new KeelsonError('INVALID_ARGUMENT', `a request of ${bytes.byteLength} bytes to ${method} is malformed: ${(error as Error).message}`, {cause: error});
+		throw new KeelsonError('INVALID_ARGUMENT', `a request of ${parts.reduce((sum, {byteLength}) => sum + byteLength, 0)} bytes to ${method} is malformed: ${(error as Error).message}`, {cause: error});
 	}
 }
 
 /** The only message of a call that has one. Rejects with INVALID_ARGUMENT when there is none. */
-export async function requestOf(call: ServerCall): Promise<Uint8Array> {
+export async function requestOf(call: ServerCall): Promise<readonly Buffer[]> {
 	const message = await call.next();
 	if (message === undefined) {
 		throw new KeelsonError('INVALID_ARGUMENT', 'a call has no message');

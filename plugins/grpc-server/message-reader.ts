@@ -20,10 +20,10 @@ export class MessageReader {
 	}
 
 	/**
-	 * Takes the next bytes and yields the messages that are whole by now. Throws RESOURCE_EXHAUSTED as soon as a length is announced that is over the
+	 * Takes the next bytes and yields the messages that are whole by now, each as the parts that it came in, at least one. Throws RESOURCE_EXHAUSTED as soon as a length is announced that is over the
 	 * limit, UNIMPLEMENTED for a compressed message: no coding is offered.
 	 */
-	*push(chunk: Buffer): Generator<Buffer, void, undefined> {
+	*push(chunk: Buffer): Generator<readonly Buffer[], void, undefined> {
 		this.#parts.push(chunk);
 		this.#bytes += chunk.byteLength;
 		while (this.#bytes >= PREFIX_BYTES) {
@@ -42,12 +42,21 @@ export class MessageReader {
 			if (this.#bytes < end) {
 				return;
 			}
-			const all = this.#parts.length === 1 ? first : Buffer.concat(this.#parts);
-			const rest = all.subarray(end);
-			this.#parts = rest.byteLength > 0 ? [rest] : [];
-			this.#bytes = rest.byteLength;
-			yield all.subarray(PREFIX_BYTES, end);
+			yield this.#take(end);
 		}
+	}
+
+	/** The first message, without its prefix; what follows it stays. */
+	#take(end: number): readonly Buffer[] {
+		this.#bytes -= end;
+		const parts = this.#parts;
+		const last = parts.at(-1) ?? Buffer.alloc(0);
+		// All but the last chunk belong to it: there was no whole message before that one came.
+		const rest = last.subarray(last.byteLength - this.#bytes);
+		this.#parts = rest.byteLength > 0 ? [rest] : [];
+		parts[parts.length - 1] = last.subarray(0, last.byteLength - rest.byteLength);
+		const [first = last] = parts;
+		return [first.subarray(PREFIX_BYTES), ...parts.slice(1)];
 	}
 }
 

@@ -34,7 +34,7 @@ export class ServerCall {
 	readonly #stream: ServerHttp2Stream;
 	readonly #limits: Limits;
 	readonly #reader: MessageReader;
-	readonly #waiting: Buffer[] = [];
+	readonly #waiting: (readonly Buffer[])[] = [];
 	#isEnded = false;
 	#isClosed = false;
 	#failure: KeelsonError | undefined;
@@ -53,8 +53,8 @@ export class ServerCall {
 		stream.on('close', () => this.#closed());
 	}
 
-	/** The client's next message, in order; undefined when there is none any more. Rejects with what is wrong with it, or CANCELLED when the client is gone. */
-	async next(): Promise<Buffer | undefined> {
+	/** The client's next message, in order, as the parts that it came in; undefined when there is none any more. Rejects with what is wrong with it, or CANCELLED when the client is gone. */
+	async next(): Promise<readonly Buffer[] | undefined> {
 		for (;;) {
 			const message = this.#waiting.shift();
 			if (message !== undefined) {

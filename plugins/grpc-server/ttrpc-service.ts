@@ -19,7 +19,7 @@ function unaryOf(service: string, method: Method, log: Logger): UnaryMethod {
 	return {
 		async handle(payload, context) {
 			try {
-				const reply = await method.handle(decode(method.request, payload, path), contextOf(context));
+				const reply = await method.handle(decode(method.request, [payload], path), contextOf(context));
 				return method.response.encode(reply).finish();
 			} catch (error) {
 				if (isUnforeseen(error)) {

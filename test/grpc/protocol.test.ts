@@ -136,14 +136,29 @@ test('a client that sends on after its answer is let do so for a moment, then cu
 	t.is(stream.rstCode, constants.NGHTTP2_NO_ERROR);
 });
 
-test('pieces of messages are put together, and no more than one is kept', t => {
+test('messages are found in pieces of any size, and no more than one is kept', t => {
 	const reader = new MessageReader(100);
+	const push = (bytes: Buffer): string[] => [...reader.push(bytes)].map(parts => Buffer.concat(parts).toString());
 	const two = Buffer.concat([frame(Buffer.from('one')), frame(Buffer.from('two')), Buffer.from([0, 0])]);
-	t.deepEqual([...reader.push(two)].map(String), ['one', 'two']);
+	t.deepEqual(push(two), ['one', 'two']);
 	t.true(reader.isInside);
-	t.deepEqual([...reader.push(Buffer.from([0, 0, 1, 65]))].map(String), ['A']);
+	t.deepEqual(push(Buffer.from([0, 0, 1, 65])), ['A']);
 	t.false(reader.isInside);
-	t.deepEqual([...reader.push(frame(Buffer.alloc(0)))].map(({byteLength}) => byteLength), [0]);
+	t.deepEqual(push(frame(Buffer.alloc(0))), ['']);
+	const messages = ['', 'a', 'one that is longer', 'x'.repeat(100), ''];
+	const all = Buffer.concat(messages.map(text => frame(Buffer.from(text))));
+	for (let size = 1; size <= all.length; size++) {
+		const found: string[] = [];
+		for (let at = 0; at < all.length; at += size) {
+			found.push(...push(all.subarray(at, at + size)));
+		}
+		t.deepEqual(found, messages);
+		t.false(reader.isInside);
+	}
+	// In place: what has come is not copied.
+	const [parts = []] = [...reader.push(frame(Buffer.from('ab')).subarray(0, 6)), ...reader.push(Buffer.from('b\0'))];
+	t.deepEqual(parts.map(String), ['a', 'b']);
+	t.deepEqual(push(Buffer.alloc(4)), ['']);
 	t.throws(() => [...reader.push(frame(Buffer.alloc(101)).subarray(0, 5))], {code: 'RESOURCE_EXHAUSTED', message: /101 vs. 100/});
 });
 
