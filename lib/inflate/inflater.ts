@@ -28,6 +28,11 @@ export interface Decoder extends Disposable {
 	reset(): void;
 }
 
+/** Takes what is made, one piece after another, on a thread of the pool; the bytes stay as they are until it has resolved. */
+export interface Digest {
+	update(address: bigint, length: number): Promise<void>;
+}
+
 /** Where compressed bytes come from. */
 export interface Source {
 	/** Reads on from a place; undefined at the end. */
@@ -76,11 +81,12 @@ export async function inflateWithin(source: Source, {open, inputBytes, outputByt
 	members.finish();
 }
 
-/** Beside: the next piece is inflated on a thread of the pool while the caller uses the last one. */
-export async function inflateBeside(source: Source, {open, inputBytes, outputBytes}: InflaterOptions, use: (bytes: Buffer) => void): Promise<void> {
+/** Beside: the next piece is inflated on a thread of the pool while the caller uses the last one, and `digest`, if there is one, takes it on another. */
+export async function inflateBeside(source: Source, {open, inputBytes, outputBytes, digest}: InflaterOptions & {readonly digest?: Digest}, use: (bytes: Buffer) => void): Promise<void> {
 	const input = allocate(inputBytes);
 	const outputs = [allocate(outputBytes), allocate(outputBytes)] as const;
 	using decoder = open();
+	await using digesting = new Digesting(digest);
 	const members = new Members(decoder);
 	let waiting: Buffer | undefined;
 	const useWaiting = (): void => {
@@ -114,6 +120,8 @@ export async function inflateBeside(source: Source, {open, inputBytes, outputByt
 			from += step.taken;
 			isFull = members.end(step, from < bytes.length, outputBytes);
 			if (step.made > 0) {
+				// With it the other piece is done with, and its memory that of the next.
+				await digesting.next(output.address, step.made);
 				waiting = output.bytes.subarray(0, step.made);
 				turn++;
 			}
@@ -121,6 +129,35 @@ export async function inflateBeside(source: Source, {open, inputBytes, outputByt
 	}
 	useWaiting();
 	members.finish();
+	await digesting.last();
+}
+
+/** Pieces given to a digest one after another. Disposed of once it has let go of the last one. */
+class Digesting implements AsyncDisposable {
+	readonly #digest: Digest | undefined;
+	#last: Promise<void> = Promise.resolve();
+
+	constructor(digest: Digest | undefined) {
+		this.#digest = digest;
+	}
+
+	/** Resolves when the piece before has been taken. */
+	async next(address: bigint, length: number): Promise<void> {
+		await this.#last;
+		if (this.#digest !== undefined) {
+			this.#last = this.#digest.update(address, length);
+			// Told where it is waited for.
+			this.#last.catch(() => undefined);
+		}
+	}
+
+	async last(): Promise<void> {
+		await this.#last;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#last.catch(() => undefined);
+	}
 }
 
 /** Members or frames one after another. */

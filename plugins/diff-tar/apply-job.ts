@@ -1,4 +1,3 @@
-import {createHash} from 'node:crypto';
 import {closeSync, openSync, readFileSync} from 'node:fs';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
@@ -52,11 +51,9 @@ export async function runApply({input, growth, compression, inflation, target}: 
 		check();
 		using tree = openTree(target);
 		const reader = new TarReader(tree.writer);
-		const hash = createHash('sha256');
 		let size = 0;
-		const inflatedBy = await inflate(new LayerSource(fd, growth, control), {compression, inflation}, bytes => {
+		const {by: inflatedBy, sha256} = await inflate(new LayerSource(fd, growth, control), {compression, inflation}, bytes => {
 			check();
-			hash.update(bytes);
 			size += bytes.length;
 			reader.push(bytes);
 			progress(size);
@@ -64,7 +61,7 @@ export async function runApply({input, growth, compression, inflation, target}: 
 		check();
 		reader.end();
 		tree.writer.finish();
-		return {sha256: hash.digest('hex'), size, inflatedBy, implied: tree.implied()};
+		return {sha256, size, inflatedBy, implied: tree.implied()};
 	} catch (error) {
 		throw toApplyError(error);
 	} finally {

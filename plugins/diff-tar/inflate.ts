@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto';
 import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
@@ -17,6 +18,13 @@ const deflatedBytes = 256 * 1024;
 /** A library, or node's streams where none can. */
 export type Inflater = Library | 'node:zlib';
 
+export interface Inflated {
+	/** Undefined where it was not compressed. */
+	readonly by: Inflater | undefined;
+	/** Hex, of what was handed on. */
+	readonly sha256: string;
+}
+
 export interface InflateOptions {
 	readonly compression: Compression;
 	readonly inflation: Inflation;
@@ -24,37 +32,39 @@ export interface InflateOptions {
 
 /**
  * Reads a layer to its end and hands on what is inflated, in order; bytes are valid during the call only. Blocks its thread, but not
- * while it waits for bytes that are still to be written: for workers. Resolves with what inflated. Rejects with DATA_LOSS where the
- * compressed bytes are damaged or cut short, with ABORTED where they were given up, and with what `use` throws.
+ * while it waits for bytes that are still to be written: for workers. Rejects with DATA_LOSS where the compressed bytes are damaged or cut short, with ABORTED where they were given up, and with what `use` throws.
  */
-export async function inflate(source: LayerSource, {compression, inflation}: InflateOptions, use: (bytes: Buffer) => void): Promise<Inflater | undefined> {
+export async function inflate(source: LayerSource, {compression, inflation}: InflateOptions, use: (bytes: Buffer) => void): Promise<Inflated> {
 	if (compression === 'none') {
 		const buffer = Buffer.allocUnsafe(readBytes);
+		const hash = createHash('sha256');
 		let at = 0;
 		for (let bytes = await source.read(buffer, at); bytes !== undefined; bytes = await source.read(buffer, at)) {
+			hash.update(bytes);
 			use(bytes);
 			at += bytes.length;
 		}
-		return undefined;
+		return {by: undefined, sha256: hash.digest('hex')};
 	}
 	const library = await findLibrary(compression, inflation.libraries);
 	if (library === undefined) {
-		await inflateByStream(source, compression, use);
-		return 'node:zlib';
+		return {by: 'node:zlib', sha256: await inflateByStream(source, compression, use)};
 	}
-	await inflateByLibrary(source, {library, side: inflation.side}, use);
-	return library;
+	return {by: library, sha256: await inflateByLibrary(source, {library, side: inflation.side}, use)};
 }
 
-async function inflateByStream(source: LayerSource, compression: Exclude<Compression, 'none'>, use: (bytes: Buffer) => void): Promise<void> {
+async function inflateByStream(source: LayerSource, compression: Exclude<Compression, 'none'>, use: (bytes: Buffer) => void): Promise<string> {
+	const hash = createHash('sha256');
 	const stream = compression === 'gzip' ? createGunzip({chunkSize: inflatedBytes}) : createZstdDecompress({chunkSize: inflatedBytes});
 	const chunks = readChunks(source);
 	try {
 		await pipeline(Readable.from(compression === 'zstd' ? splitFrames(chunks) : chunks, {highWaterMark: 1}), stream, async function (inflated: AsyncIterable<Buffer>) {
 			for await (const chunk of inflated) {
+				hash.update(chunk);
 				use(chunk);
 			}
 		});
+		return hash.digest('hex');
 	} catch (error) {
 		const code = error instanceof Error && 'code' in error ? String(error.code) : '';
 		if (code.startsWith('Z_') || code.startsWith('ZSTD_')) {

@@ -1,6 +1,9 @@
+import {createHash} from 'node:crypto';
 import {gzipSync, zstdCompressSync} from 'node:zlib';
+import {addressOf} from '../../lib/sys/libc.ts';
 import {inflateBeside, inflateWithin, type Decoder, type InflaterOptions, type Source} from '../../lib/inflate/inflater.ts';
 import {IsalDecoder} from '../../lib/inflate/isal.ts';
+import {Sha256Beside} from '../../lib/inflate/sha256-beside.ts';
 import {ZlibDecoder} from '../../lib/inflate/zlib.ts';
 import {ZstdDecoder} from '../../lib/inflate/zstd.ts';
 
@@ -10,16 +13,44 @@ export type Library = 'isal' | 'zlib' | 'zstd';
 /** Where: in the thread that unpacks, or beside it on one of the pool. */
 export type Side = 'within' | 'beside';
 
-/** Small enough to stay in the processor's caches while they are hashed, read and written. */
-const inflatedBytes = 256 * 1024;
-const deflatedBytes = 128 * 1024;
+const pieces: Readonly<Record<Side, {readonly inputBytes: number; readonly outputBytes: number}>> = {
+	// Small enough to stay in the processor's caches while they are hashed, read and written.
+	within: {inputBytes: 128 * 1024, outputBytes: 256 * 1024},
+	// Each costs two threads a wake-up, which on a virtual machine takes as long as inflating a tenth of it.
+	beside: {inputBytes: 512 * 1024, outputBytes: 1024 * 1024},
+};
 
 const open: Readonly<Record<Library, () => Decoder>> = {isal: () => new IsalDecoder(), zlib: () => new ZlibDecoder(), zstd: () => new ZstdDecoder()};
 const inflateAt: Readonly<Record<Side, typeof inflateWithin>> = {within: inflateWithin, beside: inflateBeside};
 
-/** Rejects with DATA_LOSS where bytes are damaged or cut short, and with what the source and `use` reject with. */
-export async function inflateByLibrary(source: Source, {library, side}: {readonly library: Library; readonly side: Side}, use: (bytes: Buffer) => void): Promise<void> {
-	await inflateAt[side](source, optionsOf(library), use);
+/** Resolves with the hex of the SHA-256 of what is inflated. Rejects with DATA_LOSS where bytes are damaged or cut short, and with what the source and `use` reject with. */
+export async function inflateByLibrary(source: Source, {library, side}: {readonly library: Library; readonly side: Side}, use: (bytes: Buffer) => void): Promise<string> {
+	if (side === 'beside' && await (trialOfDigest ??= canDigestBeside())) {
+		using digest = new Sha256Beside();
+		await inflateBeside(source, {...optionsOf(library, side), digest}, use);
+		return digest.hex();
+	}
+	const hash = createHash('sha256');
+	await inflateAt[side](source, optionsOf(library, side), bytes => {
+		hash.update(bytes);
+		use(bytes);
+	});
+	return hash.digest('hex');
+}
+
+let trialOfDigest: Promise<boolean> | undefined;
+
+/** It is there, and makes of some bytes what node:crypto makes of them. */
+async function canDigestBeside(): Promise<boolean> {
+	const bytes = Buffer.allocUnsafeSlow(1000).fill('a layer');
+	try {
+		using digest = new Sha256Beside();
+		await digest.update(addressOf(bytes), bytes.length);
+		await digest.update(addressOf(bytes), 500);
+		return digest.hex() === createHash('sha256').update(bytes).update(bytes.subarray(0, 500)).digest('hex');
+	} catch {
+		return false;
+	}
 }
 
 /** It is there, and gives what was put in: one whose structures are others than we believe is as good as none. */
@@ -36,13 +67,13 @@ export async function canInflate(library: Library): Promise<boolean> {
 		},
 	};
 	try {
-		await inflateWithin(source, {...optionsOf(library), inputBytes: 4096, outputBytes: 4096}, bytes => made.push(Buffer.from(bytes)));
+		await inflateWithin(source, {...optionsOf(library, 'within'), inputBytes: 4096, outputBytes: 4096}, bytes => made.push(Buffer.from(bytes)));
 	} catch {
 		return false;
 	}
 	return Buffer.concat(made).equals(Buffer.concat([expected, expected]));
 }
 
-function optionsOf(library: Library): InflaterOptions {
-	return {open: open[library], inputBytes: deflatedBytes, outputBytes: inflatedBytes};
+function optionsOf(library: Library, side: Side): InflaterOptions {
+	return {open: open[library], ...pieces[side]};
 }

@@ -4,6 +4,7 @@ import test from 'ava';
 import * as fc from 'fast-check';
 import {inflateBeside, inflateWithin, type Decoder} from '../../lib/inflate/inflater.ts';
 import {IsalDecoder} from '../../lib/inflate/isal.ts';
+import {Sha256Beside} from '../../lib/inflate/sha256-beside.ts';
 import {ZlibDecoder} from '../../lib/inflate/zlib.ts';
 import {ZstdDecoder} from '../../lib/inflate/zstd.ts';
 
@@ -12,22 +13,26 @@ interface Way {
 	readonly open: () => Decoder;
 }
 
+const anySizes = fc.oneof(fc.integer({min: 1, max: 64}), fc.constantFrom(4096, 65_536, 262_144));
+const largerSizes = fc.oneof(fc.integer({min: 100, max: 2000}), fc.constantFrom(4096, 65_536, 262_144));
+
 const libraries: readonly (readonly [string, Way['open'], (bytes: Buffer) => Buffer])[] = [
 	['isal', () => new IsalDecoder(), bytes => gzipSync(bytes)],
 	['zlib', () => new ZlibDecoder(), bytes => gzipSync(bytes)],
 	['zstd', () => new ZstdDecoder(), bytes => zstdCompressSync(bytes)],
 ];
-const ways = libraries.flatMap(([library, open, compress]) => ([['within', inflateWithin], ['beside', inflateBeside]] as const)
-	.map(([side, inflate]) => ({name: `${library}, ${side}`, library, way: {inflate, open}, compress})));
+const ways = libraries.flatMap(([library, open, compress]) => ([['within', inflateWithin], ['beside', inflateBeside], ['beside, with a digest', inflateWithDigest]] as const)
+	// Each piece that goes to the pool and back takes as long as a thousand that do not.
+	.map(([side, inflate]) => ({name: `${library}, ${side}`, library, way: {inflate, open}, compress, ...side === 'within' ? {sizes: anySizes, runs: 300} : {sizes: largerSizes, runs: 60}})));
 
-for (const {name, library, way, compress} of ways) {
+for (const {name, library, way, compress, sizes, runs} of ways) {
 	test(`${name}: members and frames of any content come out as they went in, whatever pieces they are cut into`, async t => {
 		await t.notThrowsAsync(fc.assert(fc.asyncProperty(contents, sizes, sizes, async (members, inputBytes, outputBytes) => {
 			const compressed = Buffer.concat(members.map(compress));
 			const expected = Buffer.concat(members);
 			const made = await inflateAll(way, compressed, {inputBytes, outputBytes});
 			return made.length === expected.length && sha256(made) === sha256(expected);
-		}), {numRuns: 100}));
+		}), {numRuns: runs / 3}));
 	});
 
 	test(`${name}: what is cut short anywhere is found out`, async t => {
@@ -57,8 +62,8 @@ for (const {name, library, way, compress} of ways) {
 				refused++;
 				t.like(error, {code: 'DATA_LOSS'});
 			}
-		}), {numRuns: 300});
-		t.true(refused > (library === 'zstd' ? 10 : 200), `${refused} of 300 refused`);
+		}), {numRuns: runs});
+		t.true(refused > (library === 'zstd' ? runs / 30 : runs / 2), `${refused} of ${runs} refused`);
 	});
 
 	test(`${name}: an error of whoever takes the bytes comes through`, async t => {
@@ -73,7 +78,6 @@ const contents = fc.array(fc.oneof(
 	fc.uint8Array({maxLength: 3000}).map(bytes => Buffer.from(bytes)),
 	fc.tuple(fc.string({minLength: 1, maxLength: 40}), fc.nat(4000)).map(([text, times]) => Buffer.from(text.repeat(times))),
 ), {minLength: 1, maxLength: 4});
-const sizes = fc.oneof(fc.integer({min: 1, max: 64}), fc.constantFrom(4096, 65_536, 262_144));
 
 interface Pieces {
 	readonly inputBytes?: number;
@@ -90,6 +94,29 @@ async function inflateAll({inflate, open}: Way, compressed: Buffer, {inputBytes 
 	await inflate(source, {open, inputBytes, outputBytes}, use ?? (bytes => made.push(Buffer.from(bytes))));
 	return Buffer.concat(made);
 }
+
+/** Fails where the digest is not that of what is handed on. */
+async function inflateWithDigest(...[source, options, use]: Parameters<typeof inflateWithin>): Promise<void> {
+	using digest = new Sha256Beside();
+	const hash = createHash('sha256');
+	await inflateBeside(source, {...options, digest}, bytes => {
+		hash.update(bytes);
+		use(bytes);
+	});
+	if (digest.hex() !== hash.digest('hex')) {
+		throw new Error('the digest is another than that of what was handed on');
+	}
+}
+
+test('a digest that fails fails the layer', async t => {
+	const compressed = gzipSync(Buffer.from('a layer'.repeat(10_000)));
+	const digest = {
+		async update() {
+			throw new RangeError('no digest');
+		},
+	};
+	await t.throwsAsync(inflateAll({open: () => new ZlibDecoder(), inflate: async (source, options, use) => inflateBeside(source, {...options, digest}, use)}, compressed), {message: 'no digest'});
+});
 
 function sha256(bytes: Buffer): string {
 	return createHash('sha256').update(bytes).digest('hex');
