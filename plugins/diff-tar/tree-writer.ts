@@ -110,14 +110,14 @@ export class TreeWriter implements TarSink, Disposable {
 	finish(): void {
 		for (const [path, times] of this.#times) {
 			const {parent, base} = splitPath(path);
-			const above = this.#options.handles.find(parent);
 			try {
+				const above = this.#options.handles.find(parent);
 				if (above !== undefined) {
 					setTimes(above, toBytes(base), times);
 				}
 			} catch (error) {
-				// The archive took it away again.
-				if (errnoOf(error) !== 'ENOENT') {
+				// The archive took it away again, or what is above it, by another of its names.
+				if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) {
 					throw error;
 				}
 			}
@@ -243,9 +243,18 @@ export class TreeWriter implements TarSink, Disposable {
 		}
 		if (removeTreeAt(directory, name)) {
 			handles.forget();
-			this.#times.delete(joinPath(parent, name.toString('latin1')));
+			this.#forgetTimes(joinPath(parent, name.toString('latin1')));
 		}
 		return make(handles.make(parent));
+	}
+
+	/** What was there is gone, with all that was in it: what comes in its place has other times. */
+	#forgetTimes(path: string): void {
+		for (const known of this.#times.keys()) {
+			if (known === path || known.startsWith(`${path}/`)) {
+				this.#times.delete(known);
+			}
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
-import {mkdir, open, rm, writeFile} from 'node:fs/promises';
+import {mkdir, open, rm, stat, writeFile} from 'node:fs/promises';
 import {promisify} from 'node:util';
 import test from 'ava';
 import * as fc from 'fast-check';
@@ -31,6 +31,20 @@ test('odd layers, applied at once and joined, are what applying them in order ma
 	await using differ = await createDiffer();
 	await using place = await Workplace.open();
 	t.is(await sameBothWays(differ, place, oddLayers([])), 5);
+});
+
+test('a directory may give way to something else in the archive that has files in it, whatever names it had', async t => {
+	await using differ = await createDiffer('builtin');
+	await using place = await Workplace.open();
+	const layers = [
+		[{name: 'b/c/'}, {name: 'b/c/a'}],
+		[{name: 'b/c/a'}, {name: 'b', body: 'a file now'}],
+		[{name: 'x/y/'}, {name: 'x/y/z/'}, {name: 'alias', type: 'symlink', linkName: 'x'}, {name: 'alias/y/w/'}, {name: 'other/y/z/', mtimeNs: 5_000_000_000n}, {name: 'x', type: 'symlink', linkName: 'other'}],
+		[{name: 'd/e/f/'}, {name: 'to', type: 'symlink', linkName: 'd'}, {name: 'to/e/g/'}, {name: 'd', body: 'a file now'}],
+	] as const;
+	t.is(await sameBothWays(differ, place, layers.map(entries => layer(tarOf(entries), 'none'))), layers.length);
+	// What came in its place has its own times.
+	t.is((await stat(place.at('order-2/other/y/z'))).mtimeMs, 5000);
 });
 
 test('what GNU tar makes of generated archives is what we make of them', async t => {
