@@ -109,14 +109,19 @@ async function residentOfPrograms(pid: number): Promise<number> {
 }
 
 async function resident(pid: string): Promise<number> {
-	return Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''))?.[1] ?? 0);
+	return kilobytesOf(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''), 'VmRSS') ?? 0;
 }
 
 /** Kilobytes, of all its life: as the kernel counts (proc(5), VmHWM). */
 async function residentAtMost(pid: number): Promise<number> {
-	const [, kilobytes] = /^VmHWM:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
+	const kilobytes = kilobytesOf(await readFile(`/proc/${pid}/status`, 'utf8'), 'VmHWM');
 	if (kilobytes === undefined) {
 		throw new Error(`process ${pid} says nothing of its memory`);
 	}
-	return Number(kilobytes);
+	return kilobytes;
+}
+
+function kilobytesOf(status: string, field: 'VmRSS' | 'VmHWM'): number | undefined {
+	const [, kilobytes] = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status) ?? [];
+	return kilobytes === undefined ? undefined : Number(kilobytes);
 }

@@ -5,7 +5,7 @@ import {TarReader} from '../../lib/tar/tar-reader.ts';
 import type {ApplyTarget} from './apply-target.ts';
 import type {Inflation} from './decompressor.ts';
 import {DirectoryHandles} from './directory-handles.ts';
-import {inflate, type Inflater} from './inflate.ts';
+import {inflateHashed, type Inflater} from './inflate.ts';
 import {LaterLayers, type ImpliedDirectory} from './later-layers.ts';
 import type {Compression} from './layer-compression.ts';
 import {LayerSource, type WaitControl} from './layer-source.ts';
@@ -52,7 +52,7 @@ export async function runApply({input, growth, compression, inflation, target}: 
 		using tree = openTree(target);
 		const reader = new TarReader(tree.writer);
 		let size = 0;
-		const {by: inflatedBy, sha256} = await inflate(new LayerSource(fd, growth, control), {compression, inflation}, bytes => {
+		const {by: inflatedBy, sha256} = await inflateHashed(new LayerSource(fd, growth, control), {compression, inflation}, bytes => {
 			check();
 			size += bytes.length;
 			reader.push(bytes);

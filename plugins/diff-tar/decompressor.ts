@@ -26,7 +26,7 @@ export function chooseSide({cores, layers, isComing}: Load): Side {
 
 /** The first that proves itself; undefined where none does, and node's streams must. The first time in a thread takes some milliseconds: not for the daemon's event loop. */
 export async function findLibrary(compression: Exclude<Compression, 'none'>, libraries: Libraries): Promise<Library | undefined> {
-	for (const library of libraries === 'none' ? [] : candidates[compression](libraries)) {
+	for (const library of candidates[libraries][compression]) {
 		const trial = trials.get(library) ?? canInflate(library);
 		trials.set(library, trial);
 		if (await trial) {
@@ -36,9 +36,10 @@ export async function findLibrary(compression: Exclude<Compression, 'none'>, lib
 	return undefined;
 }
 
-const candidates: Readonly<Record<Exclude<Compression, 'none'>, (libraries: Exclude<Libraries, 'none'>) => readonly Library[]>> = {
-	gzip: libraries => libraries === 'system' ? ['isal', 'zlib'] : ['zlib'],
-	zstd: () => ['zstd'],
+const candidates: Readonly<Record<Libraries, Readonly<Record<Exclude<Compression, 'none'>, readonly Library[]>>>> = {
+	system: {gzip: ['isal', 'zlib'], zstd: ['zstd']},
+	own: {gzip: ['zlib'], zstd: ['zstd']},
+	none: {gzip: [], zstd: []},
 };
 
 const trials = new Map<Library, Promise<boolean>>();

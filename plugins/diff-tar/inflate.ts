@@ -7,7 +7,7 @@ import {splitFrames} from '../../lib/zstd/frames.ts';
 import {findLibrary, type Inflation} from './decompressor.ts';
 import type {Compression} from './layer-compression.ts';
 import type {LayerSource} from './layer-source.ts';
-import {inflateByLibrary, type Library} from './library.ts';
+import {canHashBeside, inflateByLibrary, inflateHashedBeside, type Library} from './library.ts';
 
 /** Large chunks: fewer turns between threads and processes. */
 const readBytes = 1024 * 1024;
@@ -33,38 +33,51 @@ export interface InflateOptions {
 /**
  * Reads a layer to its end and hands on what is inflated, in order; bytes are valid during the call only. Blocks its thread, but not
  * while it waits for bytes that are still to be written: for workers. Rejects with DATA_LOSS where the compressed bytes are damaged or cut short, with ABORTED where they were given up, and with what `use` throws.
+ * Resolves with what inflated; undefined where it was not compressed.
  */
-export async function inflate(source: LayerSource, {compression, inflation}: InflateOptions, use: (bytes: Buffer) => void): Promise<Inflated> {
+export async function inflate(source: LayerSource, {compression, inflation}: InflateOptions, use: (bytes: Buffer) => void): Promise<Inflater | undefined> {
 	if (compression === 'none') {
 		const buffer = Buffer.allocUnsafe(readBytes);
-		const hash = createHash('sha256');
 		let at = 0;
 		for (let bytes = await source.read(buffer, at); bytes !== undefined; bytes = await source.read(buffer, at)) {
-			hash.update(bytes);
 			use(bytes);
 			at += bytes.length;
 		}
-		return {by: undefined, sha256: hash.digest('hex')};
+		return undefined;
 	}
 	const library = await findLibrary(compression, inflation.libraries);
 	if (library === undefined) {
-		return {by: 'node:zlib', sha256: await inflateByStream(source, compression, use)};
+		await inflateByStream(source, compression, use);
+		return 'node:zlib';
 	}
-	return {by: library, sha256: await inflateByLibrary(source, {library, side: inflation.side}, use)};
+	await inflateByLibrary(source, {library, side: inflation.side}, use);
+	return library;
 }
 
-async function inflateByStream(source: LayerSource, compression: Exclude<Compression, 'none'>, use: (bytes: Buffer) => void): Promise<string> {
+/** The same, with the SHA-256 of what is handed on. */
+export async function inflateHashed(source: LayerSource, options: InflateOptions, use: (bytes: Buffer) => void): Promise<Inflated> {
+	const {compression, inflation: {libraries, side}} = options;
+	const library = compression === 'none' || side === 'within' ? undefined : await findLibrary(compression, libraries);
+	if (library !== undefined && await canHashBeside()) {
+		return {by: library, sha256: await inflateHashedBeside(source, library, use)};
+	}
 	const hash = createHash('sha256');
+	const by = await inflate(source, options, bytes => {
+		hash.update(bytes);
+		use(bytes);
+	});
+	return {by, sha256: hash.digest('hex')};
+}
+
+async function inflateByStream(source: LayerSource, compression: Exclude<Compression, 'none'>, use: (bytes: Buffer) => void): Promise<void> {
 	const stream = compression === 'gzip' ? createGunzip({chunkSize: inflatedBytes}) : createZstdDecompress({chunkSize: inflatedBytes});
 	const chunks = readChunks(source);
 	try {
 		await pipeline(Readable.from(compression === 'zstd' ? splitFrames(chunks) : chunks, {highWaterMark: 1}), stream, async function (inflated: AsyncIterable<Buffer>) {
 			for await (const chunk of inflated) {
-				hash.update(chunk);
 				use(chunk);
 			}
 		});
-		return hash.digest('hex');
 	} catch (error) {
 		const code = error instanceof Error && 'code' in error ? String(error.code) : '';
 		if (code.startsWith('Z_') || code.startsWith('ZSTD_')) {

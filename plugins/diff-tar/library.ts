@@ -23,25 +23,26 @@ const pieces: Readonly<Record<Side, {readonly inputBytes: number; readonly outpu
 const open: Readonly<Record<Library, () => Decoder>> = {isal: () => new IsalDecoder(), zlib: () => new ZlibDecoder(), zstd: () => new ZstdDecoder()};
 const inflateAt: Readonly<Record<Side, typeof inflateWithin>> = {within: inflateWithin, beside: inflateBeside};
 
-/** Resolves with the hex of the SHA-256 of what is inflated. Rejects with DATA_LOSS where bytes are damaged or cut short, and with what the source and `use` reject with. */
-export async function inflateByLibrary(source: Source, {library, side}: {readonly library: Library; readonly side: Side}, use: (bytes: Buffer) => void): Promise<string> {
-	if (side === 'beside' && await (trialOfDigest ??= canDigestBeside())) {
-		using digest = new Sha256Beside();
-		await inflateBeside(source, {...optionsOf(library, side), digest}, use);
-		return digest.hex();
-	}
-	const hash = createHash('sha256');
-	await inflateAt[side](source, optionsOf(library, side), bytes => {
-		hash.update(bytes);
-		use(bytes);
-	});
-	return hash.digest('hex');
+/** Rejects with DATA_LOSS where bytes are damaged or cut short, and with what the source and `use` reject with. */
+export async function inflateByLibrary(source: Source, {library, side}: {readonly library: Library; readonly side: Side}, use: (bytes: Buffer) => void): Promise<void> {
+	await inflateAt[side](source, optionsOf(library, side), use);
 }
 
-let trialOfDigest: Promise<boolean> | undefined;
+/** Beside, where it is hashed too; to be used after `canHashBeside` only. Resolves with the hex of the SHA-256 of what is inflated. */
+export async function inflateHashedBeside(source: Source, library: Library, use: (bytes: Buffer) => void): Promise<string> {
+	using digest = new Sha256Beside();
+	await inflateBeside(source, {...optionsOf(library, 'beside'), digest}, use);
+	return digest.hex();
+}
 
-/** It is there, and makes of some bytes what node:crypto makes of them. */
-async function canDigestBeside(): Promise<boolean> {
+let trialOfHash: Promise<boolean> | undefined;
+
+/** OpenSSL's functions are there, and make of some bytes what node:crypto makes of them. */
+export async function canHashBeside(): Promise<boolean> {
+	return trialOfHash ??= tryHash();
+}
+
+async function tryHash(): Promise<boolean> {
 	const bytes = Buffer.allocUnsafeSlow(1000).fill('a layer');
 	try {
 		using digest = new Sha256Beside();

@@ -34,8 +34,8 @@ function apart(parts: readonly Uint8Array[]): WriteRequest | undefined {
 	if (field.end > size) {
 		return undefined;
 	}
-	const {data: again, ...rest} = WriteContentRequest.decode(Buffer.concat([first.subarray(0, field.tagAt), ...cut(parts, field.end, size)]));
-	return again.byteLength > 0 ? undefined : {...rest, data: cut(parts, field.begin, field.end)};
+	const rest = Buffer.concat([first.subarray(0, field.tagAt), ...cut(parts, field.end, size)]);
+	return findData(rest) === undefined ? {...WriteContentRequest.decode(rest), data: cut(parts, field.begin, field.end)} : undefined;
 }
 
 /** Where the data stand, counted from the beginning of the message. */

@@ -21,7 +21,10 @@ test('its bytes are not copied where the message begins with what precedes them'
 
 test('of data that is there twice the last counts, as for any reader of protobuf', t => {
 	const twice = Buffer.concat([encoded, WriteContentRequest.encode(WriteContentRequest.fromPartial({data: Buffer.from('last')})).finish()]);
+	// Tag and length of a field of no bytes.
+	const thenNone = Buffer.concat([encoded, Buffer.from([0x32, 0])]);
 	for (const size of [100, 200, 400]) {
+		t.deepEqual(joined(decodeParts(cutInto(thenNone, size))), {...message, data: Buffer.alloc(0)});
 		t.deepEqual(joined(decodeParts(cutInto(twice, size))), {...message, data: Buffer.from('last')});
 	}
 });
