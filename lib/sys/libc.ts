@@ -8,6 +8,9 @@ export type Name = string | Uint8Array;
 /** Means the current directory where a directory's descriptor is asked for. */
 export const AT_FDCWD = -100;
 
+/** Bytes of a path with its NUL, at most (limits.h). */
+const PATH_MAX = 4096;
+
 /**
  * The functions of one topic, bound at the first call, which rejects where there is no such library or function. Binding costs some
  * 50 microseconds a function, and the shim needs few of them.
@@ -26,11 +29,44 @@ export function addressOf(bytes: Buffer): bigint {
 	return koffi.address(bytes);
 }
 
+/** Bytes that no heap moves, and where they lie. */
+export interface FixedBytes {
+	readonly bytes: Buffer;
+	readonly address: number;
+}
+
+/** @param size more than the 64 bytes that V8 keeps in its heap */
+export function allocateFixed(size: number): FixedBytes {
+	const bytes = Buffer.allocUnsafeSlow(size);
+	return {bytes, address: Number(addressOf(bytes))};
+}
+
+/**
+ * Where a name lies, with a NUL at its end, until the next is put into the same place: for one call that does not wait. Rejects as cString does, and with ENAMETOOLONG, as the
+ * kernel would.
+ */
+export function nameAddress(name: Name, place: 0 | 1 = 0): number {
+	const bytes = typeof name === 'string' ? Buffer.from(name) : name;
+	if (bytes.length >= PATH_MAX) {
+		throw systemError(constants.errno.ENAMETOOLONG, `use a name of ${bytes.length} bytes`);
+	}
+	if (bytes.indexOf(0) !== -1) {
+		throw withNul(name);
+	}
+	const memory = names ??= allocateFixed(2 * PATH_MAX);
+	const at = place * PATH_MAX;
+	memory.bytes.set(bytes, at);
+	memory.bytes[at + bytes.length] = 0;
+	return memory.address + at;
+}
+
+let names: FixedBytes | undefined;
+
 /** Ends a name for C. Rejects INVALID_ARGUMENT for a name with a NUL, which C would cut there. */
 export function cString(name: Name): Buffer {
 	const bytes = typeof name === 'string' ? Buffer.from(`${name}\0`) : terminated(name);
 	if (bytes.indexOf(0) !== bytes.length - 1) {
-		throw new KeelsonError('INVALID_ARGUMENT', `name ${show(name)} has a NUL byte in it`);
+		throw withNul(name);
 	}
 	return bytes;
 }
@@ -40,6 +76,10 @@ function terminated(name: Uint8Array): Buffer {
 	bytes.set(name);
 	bytes[name.length] = 0;
 	return bytes;
+}
+
+function withNul(name: Name): KeelsonError {
+	return new KeelsonError('INVALID_ARGUMENT', `name ${show(name)} has a NUL byte in it`);
 }
 
 /** For messages: bytes that are no UTF-8 are shown as replacement characters. */

@@ -10,25 +10,22 @@ export interface SparseBody {
 	readonly entry: (extents: readonly Extent[]) => TarEntry;
 }
 
-type BodySink = Pick<TarSink, 'data' | 'entryEnd'> & Partial<Pick<TarSink, 'entry'>>;
-
-/** Hands on the stored bytes of one entry, each part with its place in the file. */
-export class BodyReader {
-	readonly #sink: BodySink;
-	readonly #sparse: SparseBody | undefined;
+/** Hands on the stored bytes of a sparse entry, each part with its place in the file. */
+export class SparseReader {
+	readonly #sink: TarSink;
+	readonly #sparse: SparseBody;
 	#rest: number;
-	#offset = 0;
 	#extents: readonly Extent[] | undefined;
 	#extent = 0;
 	#inExtent = 0;
 	#map: Buffer = Buffer.alloc(0);
 
-	/** Tells the sink at once what needs no byte: a sparse entry whose map is known, an entry that is empty. */
-	constructor(storedBytes: number, sparse: SparseBody | undefined, sink: BodySink) {
+	/** Tells the sink at once what needs no byte: an entry whose map is known, an entry that is empty. */
+	constructor(storedBytes: number, sparse: SparseBody, sink: TarSink) {
 		this.#rest = storedBytes;
 		this.#sparse = sparse;
 		this.#sink = sink;
-		if (sparse?.extents !== undefined) {
+		if (sparse.extents !== undefined) {
 			this.#announce(sparse.extents);
 		}
 		if (this.#rest === 0) {
@@ -44,10 +41,7 @@ export class BodyReader {
 	take(chunk: Buffer, at: number): number {
 		const part = chunk.subarray(at, at + Math.min(this.#rest, chunk.length - at));
 		this.#rest -= part.length;
-		if (this.#sparse === undefined) {
-			this.#sink.data(part, this.#offset);
-			this.#offset += part.length;
-		} else if (this.#extents === undefined) {
+		if (this.#extents === undefined) {
 			this.#takeMap(part);
 		} else {
 			this.#takeSparse(part, this.#extents);
@@ -92,15 +86,12 @@ export class BodyReader {
 	}
 
 	#announce(extents: readonly Extent[], storedBytes = this.#rest): void {
-		const sparse = this.#sparse;
-		if (sparse !== undefined) {
-			this.#extents = checkExtents(extents, sparse.size, storedBytes);
-			this.#sink.entry?.(sparse.entry(extents));
-		}
+		this.#extents = checkExtents(extents, this.#sparse.size, storedBytes);
+		this.#sink.entry(this.#sparse.entry(extents));
 	}
 
 	#end(): void {
-		if (this.#sparse !== undefined && this.#extents === undefined) {
+		if (this.#extents === undefined) {
 			// Names the missing map.
 			checkExtents([], this.#sparse.size, Number.NaN);
 		}

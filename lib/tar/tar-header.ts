@@ -25,21 +25,20 @@ export function parseTarHeader(block: Buffer, where: number): TarHeader {
 	if (!hasChecksum(block)) {
 		throw new KeelsonError('INVALID_ARGUMENT', `not a tar: the header at byte ${where} does not have its checksum`);
 	}
-	const magic = block.toString('latin1', 257, 265);
-	const isGnu = magic === 'ustar  \0';
-	const isUstar = magic.startsWith('ustar\0');
-	const isStar = isUstar && block.toString('latin1', 508, 512) === 'tar\0';
-	const number = (start: number, length: number): number => parseNumber(block, start, length, where);
+	const isMarked = has(block, 257, 'ustar');
+	const isGnu = isMarked && has(block, 262, '  \0');
+	const isUstar = isMarked && block[262] === 0;
+	const isStar = isUstar && has(block, 508, 'tar\0');
 	return {
-		name: Buffer.from(joinPrefix(prefixOf(block, {isGnu, isUstar, isStar}), text(block, 0, 100))),
-		mode: number(100, 8),
-		uid: number(108, 8),
-		gid: number(116, 8),
-		size: number(124, 12),
-		mtime: number(136, 12),
-		typeflag: String.fromCharCode(block.readUInt8(156)),
-		linkName: Buffer.from(text(block, 157, 100)),
-		device: isUstar || isGnu ? {major: number(329, 8), minor: number(337, 8)} : {major: 0, minor: 0},
+		name: join(prefixOf(block, {isGnu, isUstar, isStar}), text(block, 0, 100)),
+		mode: parseNumber(block, 100, 8, where),
+		uid: parseNumber(block, 108, 8, where),
+		gid: parseNumber(block, 116, 8, where),
+		size: parseNumber(block, 124, 12, where),
+		mtime: parseNumber(block, 136, 12, where),
+		typeflag: String.fromCharCode(block[156] as number),
+		linkName: copyOf(text(block, 157, 100)),
+		device: isUstar || isGnu ? {major: parseNumber(block, 329, 8, where), minor: parseNumber(block, 337, 8, where)} : noDevice,
 		isGnu,
 		raw: block,
 	};
@@ -47,8 +46,7 @@ export function parseTarHeader(block: Buffer, where: number): TarHeader {
 
 /** Octal digits among spaces and NULs, or, with the highest bit set, a big-endian two's complement number (GNU's base-256). */
 export function parseNumber(block: Buffer, start: number, length: number, where: number): number {
-	const first = block.readUInt8(start);
-	if ((first & 0x80) !== 0) {
+	if (((block[start] as number) & 0x80) !== 0) {
 		return parseBinary(block, start, length, where);
 	}
 	let value = 0;
@@ -58,7 +56,7 @@ export function parseNumber(block: Buffer, start: number, length: number, where:
 		at++;
 	}
 	for (; at < end && block[at] !== 0 && block[at] !== 0x20; at++) {
-		const digit = block.readUInt8(at) - 0x30;
+		const digit = (block[at] as number) - 0x30;
 		if (digit < 0 || digit > 7) {
 			throw new KeelsonError('INVALID_ARGUMENT', `the header at byte ${where} has ${JSON.stringify(block.toString('latin1', start, end))} for a number`);
 		}
@@ -69,6 +67,9 @@ export function parseNumber(block: Buffer, start: number, length: number, where:
 
 /** Up to the NUL. */
 export function text(block: Buffer, start: number, length: number): Buffer {
+	if (block[start] === 0) {
+		return empty;
+	}
 	const end = block.indexOf(0, start);
 	return block.subarray(start, end === -1 || end > start + length ? start + length : end);
 }
@@ -97,20 +98,41 @@ function parseBinary(block: Buffer, start: number, length: number, where: number
 
 // Some old programs summed signed bytes.
 function hasChecksum(block: Buffer): boolean {
-	let unsigned = 8 * 0x20;
-	for (let at = 0; at < 148; at++) {
-		unsigned += block[at] as number;
+	let at = checksumAt;
+	while (at < checksumEnd && isPadding(block[at])) {
+		at++;
 	}
-	for (let at = 156; at < blockBytes; at++) {
-		unsigned += block[at] as number;
+	let expected = 0;
+	const digits = at;
+	for (; at < checksumEnd && !isPadding(block[at]); at++) {
+		const digit = (block[at] as number) - 0x30;
+		if (digit < 0 || digit > 7) {
+			return false;
+		}
+		expected = expected * 8 + digit;
 	}
-	const digits = /^[\0 ]*([0-7]{1,8})[\0 ]/.exec(`${block.toString('latin1', 148, 156)} `)?.[1];
-	const expected = Number.parseInt(digits ?? '', 8);
-	return expected === unsigned || expected === unsigned - 256 * countHigh(block);
+	const unsigned = sumOf(block);
+	return at > digits && (expected === unsigned || expected === unsigned - 256 * countHigh(block));
+}
+
+/** The sum of all bytes, with spaces for the checksum's own. */
+function sumOf(block: Buffer): number {
+	const words = new DataView(block.buffer, block.byteOffset, blockBytes);
+	// Two sums in each, which cannot run into one another: 128 words are 256 bytes of either.
+	let pairs = 0;
+	for (let at = 0; at < blockBytes; at += 4) {
+		const word = words.getUint32(at);
+		pairs = (pairs + (word & 0xff00ff) + (word >>> 8 & 0xff00ff)) | 0;
+	}
+	let sum = (pairs & 0xffff) + (pairs >>> 16);
+	for (let at = checksumAt; at < checksumEnd; at++) {
+		sum += 0x20 - (block[at] as number);
+	}
+	return sum;
 }
 
 function countHigh(block: Buffer): number {
-	return block.reduce((count, byte, at) => at < 148 || at >= 156 ? count + (byte >> 7) : count, 0);
+	return block.reduce((count, byte, at) => at < checksumAt || at >= checksumEnd ? count + (byte >> 7) : count, 0);
 }
 
 function prefixOf(block: Buffer, {isGnu, isUstar, isStar}: {readonly isGnu: boolean; readonly isUstar: boolean; readonly isStar: boolean}): Buffer {
@@ -126,13 +148,30 @@ function prefixOf(block: Buffer, {isGnu, isUstar, isStar}: {readonly isGnu: bool
 	return isPath ? prefix : empty;
 }
 
-function joinPrefix(prefix: Buffer, name: Buffer): Buffer {
-	return prefix.length === 0 ? name : Buffer.concat([prefix, slash, name]);
+/** A copy of the whole name. */
+function join(prefix: Buffer, name: Buffer): Buffer {
+	return prefix.length === 0 ? copyOf(name) : Buffer.concat([prefix, slash, name]);
+}
+
+function copyOf(bytes: Buffer): Buffer {
+	return bytes.length === 0 ? empty : Buffer.from(bytes);
+}
+
+function has(block: Buffer, start: number, characters: string): boolean {
+	for (let at = 0; at < characters.length; at++) {
+		if (block[start + at] !== characters.charCodeAt(at)) {
+			return false;
+		}
+	}
+	return true;
 }
 
 function isPadding(byte: number | undefined): boolean {
 	return byte === 0 || byte === 0x20;
 }
 
+const checksumAt = 148;
+const checksumEnd = 156;
 const empty = Buffer.alloc(0);
+const noDevice = {major: 0, minor: 0};
 const slash = Buffer.from('/');

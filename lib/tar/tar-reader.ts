@@ -1,6 +1,6 @@
 import {KeelsonError} from '../../kernel/errors.ts';
-import {BodyReader} from './body-reader.ts';
 import {parsePaxRecords, type PaxRecords} from './pax-records.ts';
+import {SparseReader} from './sparse-reader.ts';
 import {checkCount, planSparse, readExtents, type SparsePlan} from './sparse-map.ts';
 import {tarLimits, type Extent, type TarEntry, type TarEntryType, type TarSink} from './tar-entry.ts';
 import {blockBytes, isZero, parseTarHeader, text, type TarHeader} from './tar-header.ts';
@@ -15,7 +15,12 @@ export class TarReader {
 	readonly #sink: TarSink;
 	readonly #block = Buffer.alloc(blockBytes);
 	#filled = 0;
-	#body: BodyReader | undefined;
+	/** Takes the bytes of what is not sparse: an entry's, or a header's. */
+	#bodySink: BodySink;
+	/** So many of them are still to come. */
+	#body = 0;
+	#bodyOffset = 0;
+	#sparse: SparseReader | undefined;
 	/** Bytes up to the next block. */
 	#padding = 0;
 	#pending: Pending | undefined;
@@ -25,9 +30,12 @@ export class TarReader {
 	#pax: PaxRecords | undefined;
 	#longName: Buffer | undefined;
 	#longLink: Buffer | undefined;
+	#seconds = 0;
+	#secondsNs = 0n;
 
 	constructor(sink: TarSink) {
 		this.#sink = sink;
+		this.#bodySink = sink;
 	}
 
 	/** The end mark has been read. */
@@ -48,7 +56,7 @@ export class TarReader {
 		if (this.#isEnded) {
 			return;
 		}
-		if (this.#filled > 0 || this.#body !== undefined || this.#padding > 0 || this.#pending !== undefined || this.#hasPrologue) {
+		if (this.#filled > 0 || this.#body > 0 || this.#sparse !== undefined || this.#padding > 0 || this.#pending !== undefined || this.#hasPrologue) {
 			throw new KeelsonError('DATA_LOSS', `the tar is cut short after ${this.#bytes} bytes`);
 		}
 		this.#isEnded = true;
@@ -59,10 +67,13 @@ export class TarReader {
 	}
 
 	#take(chunk: Buffer, at: number): number {
-		if (this.#body !== undefined) {
-			const taken = this.#body.take(chunk, at);
-			if (this.#body.isDone) {
-				this.#body = undefined;
+		if (this.#body > 0) {
+			return this.#takeBody(chunk, at);
+		}
+		if (this.#sparse !== undefined) {
+			const taken = this.#sparse.take(chunk, at);
+			if (this.#sparse.isDone) {
+				this.#sparse = undefined;
 			}
 			return taken;
 		}
@@ -82,6 +93,17 @@ export class TarReader {
 		if (this.#filled === blockBytes) {
 			this.#filled = 0;
 			this.#takeBlock(this.#block);
+		}
+		return taken;
+	}
+
+	#takeBody(chunk: Buffer, at: number): number {
+		const taken = Math.min(this.#body, chunk.length - at);
+		this.#bodySink.data(chunk.subarray(at, at + taken), this.#bodyOffset);
+		this.#bodyOffset += taken;
+		this.#body -= taken;
+		if (this.#body === 0) {
+			this.#bodySink.entryEnd();
 		}
 		return taken;
 	}
@@ -135,7 +157,7 @@ export class TarReader {
 		}
 		const bytes = Buffer.alloc(size);
 		let filled = 0;
-		this.#read(size, undefined, {
+		this.#readBody(size, {
 			data(part) {
 				filled += part.copy(bytes, filled);
 			},
@@ -176,6 +198,7 @@ export class TarReader {
 		if (storedBytes < 0) {
 			throw new KeelsonError('INVALID_ARGUMENT', `tar entry ${shown(name)} has ${storedBytes} bytes`);
 		}
+		const mtimeNs = pax?.mtimeNs ?? this.#nanoseconds(header.mtime);
 		const entry = (known: readonly Extent[] | undefined): TarEntry => ({
 			name,
 			type: typeOf(header.typeflag, name),
@@ -184,26 +207,44 @@ export class TarReader {
 			uid: pax?.uid ?? header.uid,
 			gid: pax?.gid ?? header.gid,
 			size: plan?.size ?? storedBytes,
-			mtimeNs: pax?.mtimeNs ?? BigInt(header.mtime) * 1_000_000_000n,
+			mtimeNs,
 			atimeNs: pax?.atimeNs,
 			linkName: checkName(longLink ?? pax?.linkpath ?? header.linkName),
 			device: header.device,
-			attributes: pax?.attributes ?? [],
+			attributes: pax?.attributes ?? none,
 			extents: known,
 		});
-		const sparse = plan === undefined || storedBytes === 0 && !hasBody(header.typeflag) ? undefined : {entry, size: plan.size, extents: plan.kind === 'in data' ? undefined : plan.kind === 'known' ? plan.extents : extents};
-		if (sparse === undefined) {
+		if (plan === undefined || (storedBytes === 0 && !hasBody(header.typeflag))) {
 			this.#sink.entry(entry(undefined));
+			this.#readBody(storedBytes, this.#sink);
+			return;
 		}
-		this.#read(storedBytes, sparse, this.#sink);
+		this.#padding = paddingOf(storedBytes);
+		const sparse = new SparseReader(storedBytes, {entry, size: plan.size, extents: plan.kind === 'in data' ? undefined : plan.kind === 'known' ? plan.extents : extents}, this.#sink);
+		this.#sparse = sparse.isDone ? undefined : sparse;
 	}
 
-	#read(storedBytes: number, sparse: ConstructorParameters<typeof BodyReader>[1], sink: Pick<TarSink, 'data' | 'entryEnd'> & Partial<Pick<TarSink, 'entry'>>): void {
-		this.#padding = (blockBytes - storedBytes % blockBytes) % blockBytes;
-		const body = new BodyReader(storedBytes, sparse, sink);
-		this.#body = body.isDone ? undefined : body;
+	#readBody(storedBytes: number, sink: BodySink): void {
+		this.#padding = paddingOf(storedBytes);
+		this.#bodySink = sink;
+		this.#body = storedBytes;
+		this.#bodyOffset = 0;
+		if (storedBytes === 0) {
+			sink.entryEnd();
+		}
+	}
+
+	/** Most entries of a layer have the time of the one before. */
+	#nanoseconds(seconds: number): bigint {
+		if (seconds !== this.#seconds) {
+			this.#seconds = seconds;
+			this.#secondsNs = BigInt(seconds) * 1_000_000_000n;
+		}
+		return this.#secondsNs;
 	}
 }
+
+type BodySink = Pick<TarSink, 'data' | 'entryEnd'>;
 
 /** An entry whose old GNU map goes on in the next block. */
 interface Pending {
@@ -214,6 +255,12 @@ interface Pending {
 	readonly plan: SparsePlan | undefined;
 	readonly extents: Extent[];
 }
+
+function paddingOf(storedBytes: number): number {
+	return (blockBytes - storedBytes % blockBytes) % blockBytes;
+}
+
+const none: readonly never[] = [];
 
 function hasBody(typeflag: string): boolean {
 	return !'123456'.includes(typeflag);

@@ -1,6 +1,7 @@
-import {closeSync, constants, ftruncateSync, writeSync} from 'node:fs';
+import {closeSync, constants, ftruncateSync} from 'node:fs';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {makeDirectoryAt, makeLinkAt, makeNodeAt, makeSymlinkAt, openAt} from '../../lib/sys/at.ts';
+import {closeFile, writeAt} from '../../lib/sys/file-bytes.ts';
 import {statusAt} from '../../lib/sys/file-status.ts';
 import {errnoOf} from '../../lib/sys/libc.ts';
 import type {TarEntry, TarSink} from '../../lib/tar/tar-entry.ts';
@@ -77,9 +78,7 @@ export class TreeWriter implements TarSink, Disposable {
 		if (this.#file === undefined) {
 			return;
 		}
-		for (let at = 0; at < bytes.length;) {
-			at += writeSync(this.#file.fd, bytes, at, bytes.length - at, offset + at);
-		}
+		writeAt(this.#file.fd, bytes, offset);
 	}
 
 	entryEnd(): void {
@@ -94,7 +93,7 @@ export class TreeWriter implements TarSink, Disposable {
 		// Last of all: writing changes it.
 		setTimesOpen(file.fd, file.entry);
 		this.#file = undefined;
-		closeSync(file.fd);
+		closeFile(file.fd);
 	}
 
 	/** Must be called when a directory with attributes that the archive does not tell has come into the tree. */

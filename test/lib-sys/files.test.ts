@@ -1,4 +1,4 @@
-import {constants, closeSync, openSync, readdirSync} from 'node:fs';
+import {constants, closeSync, openSync, readdirSync, readSync} from 'node:fs';
 import {lstat, mkdir, symlink, writeFile} from 'node:fs/promises';
 import test from 'ava';
 import {
@@ -6,6 +6,7 @@ import {
 	readLinkAt, removeDirectoryAt, RENAME, renameAt, RESOLVE, unlinkAt,
 } from '../../lib/sys/at.ts';
 import {getAttribute, listAttributes, removeAttribute, setAttribute} from '../../lib/sys/extended-attributes.ts';
+import {closeFile, writeAt} from '../../lib/sys/file-bytes.ts';
 import {fileSystemStatus, makeFifo, syncDirectory, syncFileSystem, tryLockFile, unlockFile, MAGIC} from '../../lib/sys/file-system.ts';
 import {statusAt} from '../../lib/sys/file-status.ts';
 import {AT_FDCWD, errnoOf} from '../../lib/sys/libc.ts';
@@ -46,6 +47,45 @@ test('names that are no UTF-8 are made, linked, renamed, read and removed as byt
 	unlinkAt(inner.fd, 'plain');
 	removeDirectoryAt(at.fd, latin1);
 	t.is(errnoOf(t.throws(() => statusAt(at.fd, latin1))), 'ENOENT');
+});
+
+test('a name longer than any path is refused as the kernel refuses it, and the last that fits is passed on', async t => {
+	await using dir = await scratch();
+	using at = openDirectory(dir.path);
+	t.is(errnoOf(t.throws(() => makeDirectoryAt(at.fd, 'n'.repeat(4096), 0o700))), 'ENAMETOOLONG');
+	t.is(errnoOf(t.throws(() => makeDirectoryAt(at.fd, 'n'.repeat(256), 0o700))), 'ENAMETOOLONG');
+	const target = Buffer.alloc(4095, 't');
+	makeSymlinkAt(target, at.fd, 'n'.repeat(255));
+	t.deepEqual(readLinkAt(at.fd, 'n'.repeat(255)), target);
+	makeDirectoryAt(at.fd, 'short', 0o700);
+	t.deepEqual(readdirSync(dir.path).toSorted(), ['n'.repeat(255), 'short']);
+});
+
+test('bytes are written to their places, from memory of any kind', async t => {
+	await using dir = await scratch();
+	const path = `${dir.path}/file`;
+	using file = new Descriptor(openAt(AT_FDCWD, path, {flags: constants.O_RDWR | constants.O_CREAT, mode: 0o600}));
+	const large = Buffer.allocUnsafeSlow(100_000).fill('l');
+	const shared = Buffer.from(new SharedArrayBuffer(1000)).fill('s');
+	writeAt(file.fd, large.subarray(10, 20), 5);
+	writeAt(file.fd, large.subarray(50_000, 50_003), 20);
+	writeAt(file.fd, shared.subarray(990), 30);
+	writeAt(file.fd, Buffer.from('pooled'), 0);
+	writeAt(file.fd, new Uint8Array([0x68, 0x65, 0x61, 0x70]).subarray(1), 40);
+	writeAt(file.fd, Buffer.alloc(0), 50);
+	writeAt(file.fd, Buffer.from('far'), 6 * 2 ** 30);
+	const head = Buffer.alloc(48);
+	readSync(file.fd, head, 0, 48, 0);
+	t.is(head.toString(), `pooled${'l'.repeat(9)}${'\0'.repeat(5)}lll${'\0'.repeat(7)}${'s'.repeat(10)}eap${'\0'.repeat(5)}`);
+	t.is(statusAt(file.fd, '').size, BigInt(6 * 2 ** 30 + 3));
+	// All pages may be full, or the descriptor be for reading only: nobody believes that it was written.
+	using full = new Descriptor(openAt(AT_FDCWD, '/dev/full', {flags: constants.O_WRONLY}));
+	t.is(errnoOf(t.throws(() => writeAt(full.fd, large, 0))), 'ENOSPC');
+	using readOnly = new Descriptor(openAt(AT_FDCWD, path, {flags: constants.O_RDONLY}));
+	t.is(errnoOf(t.throws(() => writeAt(readOnly.fd, large, 0))), 'EBADF');
+	const closed = openAt(AT_FDCWD, path, {flags: constants.O_RDONLY});
+	closeFile(closed);
+	t.is(errnoOf(t.throws(() => closeFile(closed))), 'EBADF');
 });
 
 test('device nodes, owners, modes and times are kept to the last bit', async t => {

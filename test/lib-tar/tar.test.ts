@@ -101,6 +101,31 @@ test('an archive is whole at its end mark, and cut short anywhere but between en
 	t.throws(() => read(Buffer.alloc(512, 'x')), {code: 'INVALID_ARGUMENT'});
 });
 
+test('a header has its checksum, of bytes with a sign or without, and in any writing that tars have', t => {
+	const whole = tar([{name: Buffer.from([0xff, 0xfe, 0x80]), body: 'x'}], 'gnu');
+	const sum = whole.subarray(0, 512).reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
+	const withChecksum = (text: string): Buffer => {
+		const bytes = Buffer.from(whole);
+		bytes.write(text, 148, 8, 'latin1');
+		return bytes;
+	};
+	const octal = (value: number): string => value.toString(8).padStart(6, '0');
+	// The name has three bytes that a signed sum takes 256 less for.
+	for (const text of [`${octal(sum)}\0 `, `${octal(sum)} \0`, ` ${octal(sum)}\0`, `00${octal(sum)}`, `\0\0${octal(sum)}`, `${octal(sum - 768)}\0 `]) {
+		t.is(read(withChecksum(text)).length, 1, JSON.stringify(text));
+	}
+	for (const text of [`${octal(sum + 1)}\0 `, `${octal(sum - 256)}\0 `, `${octal(sum - 512)}\0 `, `${octal(sum)}x `, `${octal(sum)}8\0`, 'x'.repeat(8), '\0'.repeat(8), ' '.repeat(8), `-${octal(sum)}\0`]) {
+		t.throws(() => read(withChecksum(text)), {code: 'INVALID_ARGUMENT', message: /does not have its checksum/v}, JSON.stringify(text));
+	}
+	for (let at = 0; at < 512; at++) {
+		const bytes = Buffer.from(whole);
+		bytes[at] = (bytes[at] as number) ^ 0x10;
+		if (at < 148 || at >= 156) {
+			t.throws(() => read(bytes), {code: 'INVALID_ARGUMENT'}, `byte ${at}`);
+		}
+	}
+});
+
 test('what is written is read back, also where ustar has no room for it', t => {
 	const entries = [
 		written({name: 'plain'}), written({name: 'n'.repeat(300), mtimeNs: -1_500_000_000n, uid: 4_000_000_000, gid: 2_097_152}),
