@@ -16,7 +16,9 @@ export interface Bundling {
 const FOLDER = 'bundle';
 
 /** Stays as it is installed: machine code; what few daemons load; and tsyringe, of which a plugin and the kernel must have the same copy. */
-const external = [/^node:/v, 'koffi', 'undici', '@grpc/grpc-js', 'tsyringe', 'reflect-metadata', 'ava'];
+const external = ['koffi', 'undici', '@grpc/grpc-js', 'tsyringe', 'reflect-metadata', 'ava'];
+/** For a command, which no plugin is loaded into: a hundred files are a tenth of its start. What describes channels to those who debug them stays outside. */
+const ofCommand: Readonly<Record<string, readonly string[]>> = {'@grpc/grpc-js': ['@grpc/proto-loader']};
 
 /** A chunk's name, and whether a module belongs to it; the first that wants it has it. */
 type Groups = readonly (readonly [name: string, wants: (id: string, context: ChunkingContext) => boolean])[];
@@ -34,10 +36,10 @@ export async function bundle({from, into, top, doors}: Bundling): Promise<readon
 	const plugins = await find('plugins/*/plugin.js');
 	const chunks: OutputChunk[] = [];
 
-	const join = async (names: readonly string[], {at = withoutEnding, groups = []}: {at?: (name: string) => string; groups?: Groups} = {}): Promise<void> => {
+	const join = async (names: readonly string[], {at = withoutEnding, groups = [], outside = external}: {at?: (name: string) => string; groups?: Groups; outside?: readonly string[]} = {}): Promise<void> => {
 		await using build = await rolldown({
 			input: Object.fromEntries(names.map(name => [at(name), path.join(from, name)])),
-			external, plugins: [takeBuiltins], platform: 'node', treeshake: false, cwd: from, preserveEntrySignatures: 'strict',
+			external: [/^node:/v, ...outside], plugins: [takeBuiltins], platform: 'node', treeshake: false, cwd: from, preserveEntrySignatures: 'strict',
 			resolve: {modules: ['node_modules', path.join(top, 'node_modules')]},
 			onLog: (_level, {code, message}) => {
 				// What the shim imports when it is needed, a plugin may import at once.
@@ -60,7 +62,7 @@ export async function bundle({from, into, top, doors}: Bundling): Promise<readon
 		client: opened.filter(name => name.startsWith('client/')).map(name => path.join(from, name)),
 		daemon: plugins.map(name => path.join(from, name)),
 	})});
-	await join(['bin/keelson.js']);
+	await join(['bin/keelson.js'], {outside: external.flatMap(name => ofCommand[name] ?? [name])});
 	await join(['bin/containerd-shim-keelson-v2.js']);
 	for (const worker of await find('plugins/*/*-worker.js')) {
 		await join([worker], {at: name => `${FOLDER}/${path.basename(name, '.js')}`});
