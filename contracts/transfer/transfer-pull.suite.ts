@@ -174,6 +174,6 @@ export function pullStories(story: Story): void {
 		t.deepEqual(parentsOf(layer?.digest), [`manifest-${image.manifest.digest}`]);
 		said.length = 0;
 		await corner.pull(registry.reference, {progress: one => said.push(one)});
-		t.deepEqual(eventsOf(layer?.digest), ['waiting', 'already exists']);
+		t.deepEqual(eventsOf(layer?.digest), ['already exists']);
 	});
 }

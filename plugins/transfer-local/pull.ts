@@ -113,8 +113,8 @@ async function pullDocument(job: Job, pulling: Pull, descriptor: Descriptor, par
 async function pullImage(job: Job, pulling: Pull, {descriptor, children, below}: {descriptor: Descriptor; children: Children; below: readonly string[]}): Promise<void> {
 	const {config, layers} = children;
 	const parts = [...config === undefined ? [] : [config], ...layers];
-	announce(job, parts, below);
 	const here = await keepBlobs(job, parts, {labels: pulling.sources, parents: below});
+	announce(job, parts.filter(({digest}) => !here.has(digest)), below);
 	const pullMissing = async (part: Job, blob: Descriptor): Promise<void> => here.has(blob.digest) ? undefined : pullBlob(part, pulling, blob, below);
 	if (config !== undefined) {
 		if (config.size > documentBytesMax) {
