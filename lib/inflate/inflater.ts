@@ -35,10 +35,8 @@ export interface Digest {
 
 /** Where compressed bytes come from. */
 export interface Source {
-	/** Reads on from a place; undefined at the end. */
-	read(buffer: Buffer, at: number): Promise<Buffer | undefined>;
-	/** There is something to read at this place, or the end: nobody will have to wait. */
-	isReady(at: number): boolean;
+	/** Reads on from a place; undefined at the end. Rejects soon after `signal` is aborted where it waits. */
+	read(buffer: Buffer, at: number, signal?: AbortSignal): Promise<Buffer | undefined>;
 }
 
 export interface InflaterOptions {
@@ -62,9 +60,10 @@ interface Memory {
  * Within: all in the caller's thread, where a piece stays in the processor's caches until it is used.
  */
 export async function inflateWithin(source: Source, {open, inputBytes, outputBytes}: InflaterOptions, use: (bytes: Buffer) => void): Promise<void> {
-	const input = allocate(inputBytes);
-	const output = allocate(outputBytes);
 	using decoder = open();
+	using memories = new DisposableStack();
+	const input = memories.adopt(allocate(inputBytes), release);
+	const output = memories.adopt(allocate(outputBytes), release);
 	const members = new Members(decoder);
 	for (let at = 0, bytes = await source.read(input.bytes, at); bytes !== undefined; bytes = await source.read(input.bytes, at)) {
 		at += bytes.length;
@@ -81,83 +80,160 @@ export async function inflateWithin(source: Source, {open, inputBytes, outputByt
 	members.finish();
 }
 
-/** Beside: the next piece is inflated on a thread of the pool while the caller uses the last one, and `digest`, if there is one, takes it on another. */
+/**
+ * Beside: pieces are inflated on a thread of the pool while the caller uses the ones before, and `digest`, if there is one, takes them on another. Some are inflated ahead, since what takes long to
+ * inflate and what takes long to use do not come in turn; what is used is handed on in parts, and between them the other threads get their next piece.
+ */
 export async function inflateBeside(source: Source, {open, inputBytes, outputBytes, digest}: InflaterOptions & {readonly digest?: Digest}, use: (bytes: Buffer) => void): Promise<void> {
-	const input = allocate(inputBytes);
-	const outputs = [allocate(outputBytes), allocate(outputBytes)] as const;
 	using decoder = open();
-	await using digesting = new Digesting(digest);
-	const members = new Members(decoder);
-	let waiting: Buffer | undefined;
-	const useWaiting = (): void => {
-		const bytes = waiting;
-		waiting = undefined;
-		if (bytes !== undefined) {
-			use(bytes);
+	await using pieces = new Pieces(outputBytes, digest);
+	pieces.make(async signal => inflatePieces(source, {decoder, inputBytes, pieces, signal}));
+	for (let piece = await pieces.next(); piece !== undefined; piece = await pieces.next()) {
+		for (let at = 0; at < piece.made; at += partBytes) {
+			use(piece.memory.bytes.subarray(at, Math.min(at + partBytes, piece.made)));
+			await turn();
 		}
-	};
-	let turn = 0;
-	for (let at = 0; ;) {
-		if (!source.isReady(at)) {
-			useWaiting();
-		}
-		const bytes = await source.read(input.bytes, at);
-		if (bytes === undefined) {
-			break;
-		}
-		at += bytes.length;
-		for (let from = 0, isFull = false; from < bytes.length || isFull;) {
-			members.begin();
-			const output = outputs[turn & 1] ?? outputs[0];
-			const stepping = decoder.stepBeside(placeOf(input, from, bytes.length, output));
-			try {
-				useWaiting();
-			} finally {
-				// Whatever became of the last piece: the other thread is still at this one.
-				await stepping.catch(() => undefined);
-			}
-			const step = await stepping;
-			from += step.taken;
-			isFull = members.end(step, from < bytes.length, outputBytes);
-			if (step.made > 0) {
-				// With it the other piece is done with, and its memory that of the next.
-				await digesting.next(output.address, step.made);
-				waiting = output.bytes.subarray(0, step.made);
-				turn++;
-			}
-		}
+		pieces.used(piece);
 	}
-	useWaiting();
-	members.finish();
-	await digesting.last();
+	await pieces.digested();
 }
 
-/** Pieces given to a digest one after another. Disposed of once it has let go of the last one. */
-class Digesting implements AsyncDisposable {
-	readonly #digest: Digest | undefined;
-	#last: Promise<void> = Promise.resolve();
+interface Making {
+	readonly decoder: Decoder;
+	readonly inputBytes: number;
+	readonly pieces: Pieces;
+	readonly signal: AbortSignal;
+}
 
-	constructor(digest: Digest | undefined) {
+async function inflatePieces(source: Source, {decoder, inputBytes, pieces, signal}: Making): Promise<void> {
+	using memories = new DisposableStack();
+	const input = memories.adopt(allocate(inputBytes), release);
+	const members = new Members(decoder);
+	for (let at = 0, bytes = await source.read(input.bytes, at, signal); bytes !== undefined; bytes = await source.read(input.bytes, at, signal)) {
+		at += bytes.length;
+		for (let from = 0, isFull = false; from < bytes.length || isFull;) {
+			const memory = await pieces.room(signal);
+			members.begin();
+			const step = await decoder.stepBeside(placeOf(input, from, bytes.length, memory));
+			from += step.taken;
+			isFull = members.end(step, from < bytes.length, memory.bytes.length);
+			pieces.add(memory, step.made);
+		}
+	}
+	members.finish();
+}
+
+interface Piece {
+	readonly memory: Memory;
+	readonly made: number;
+	/** Settles when the digest has taken it. */
+	readonly digested: Promise<void>;
+}
+
+/** Pieces on their way from who makes them to who uses them, in order, and the memory that they take turns in. Disposed of once nobody touches it any more. */
+class Pieces implements AsyncDisposable {
+	readonly #outputBytes: number;
+	readonly #digest: Digest | undefined;
+	readonly #stop = new AbortController();
+	readonly #ready: Piece[] = [];
+	readonly #memories: Memory[] = [];
+	readonly #free: Memory[] = [];
+	#making: Promise<void> = Promise.resolve();
+	#isMade = false;
+	#digesting: Promise<void> = Promise.resolve();
+	#changed = Promise.withResolvers<void>();
+
+	constructor(outputBytes: number, digest: Digest | undefined) {
+		this.#outputBytes = outputBytes;
 		this.#digest = digest;
 	}
 
-	/** Resolves when the piece before has been taken. */
-	async next(address: bigint, length: number): Promise<void> {
-		await this.#last;
-		if (this.#digest !== undefined) {
-			this.#last = this.#digest.update(address, length);
-			// Told where it is waited for.
-			this.#last.catch(() => undefined);
+	/** Starts what adds pieces until it resolves; `signal` tells it that nobody wants more. What it rejects with, `next` rejects with, after the pieces before. */
+	make(work: (signal: AbortSignal) => Promise<void>): void {
+		this.#making = work(this.#stop.signal).finally(() => {
+			this.#isMade = true;
+			this.#tell();
+		});
+		this.#making.catch(() => undefined);
+	}
+
+	/** Memory for the next piece, as soon as there is some. */
+	async room(signal: AbortSignal): Promise<Memory> {
+		for (;;) {
+			signal.throwIfAborted();
+			const free = this.#free.pop();
+			if (free !== undefined) {
+				return free;
+			}
+			if (this.#memories.length < piecesMax) {
+				const memory = allocate(this.#outputBytes);
+				this.#memories.push(memory);
+				return memory;
+			}
+			await this.#changed.promise;
 		}
 	}
 
-	async last(): Promise<void> {
-		await this.#last;
+	add(memory: Memory, made: number): void {
+		if (made === 0) {
+			this.#free.push(memory);
+			return;
+		}
+		const digest = this.#digest;
+		if (digest !== undefined) {
+			this.#digesting = this.#digesting.then(async () => digest.update(memory.address, made));
+			this.#digesting.catch(() => undefined);
+		}
+		this.#ready.push({memory, made, digested: this.#digesting});
+		this.#tell();
+	}
+
+	/** The next piece; undefined after the last. */
+	async next(): Promise<Piece | undefined> {
+		for (;;) {
+			const piece = this.#ready.shift();
+			if (piece !== undefined) {
+				return piece;
+			}
+			if (this.#isMade) {
+				await this.#making;
+				return undefined;
+			}
+			await this.#changed.promise;
+		}
+	}
+
+	/** Its memory is free, once the digest has taken it. */
+	used({memory, digested}: Piece): void {
+		const free = (): void => {
+			this.#free.push(memory);
+			this.#tell();
+		};
+		digested.then(free, free);
+	}
+
+	/** Resolves when the digest has taken all. */
+	async digested(): Promise<void> {
+		await this.#digesting;
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		await this.#last.catch(() => undefined);
+		this.#stop.abort();
+		this.#tell();
+		await this.#making.catch(() => undefined);
+		await this.#digesting.catch(() => undefined);
+		this.#memories.forEach(release);
 	}
+
+	#tell(): void {
+		this.#changed.resolve();
+		this.#changed = Promise.withResolvers<void>();
+	}
+}
+
+/** Lets this thread hear of what others have done. */
+async function turn(): Promise<void> {
+	return new Promise(resolve => setImmediate(resolve));
 }
 
 /** Members or frames one after another. */
@@ -197,9 +273,31 @@ export function damaged(why: string): KeelsonError {
 	return new KeelsonError('DATA_LOSS', `the compressed bytes are damaged: ${why}`);
 }
 
+/** Memory of one layer: so many pieces are on their way at once. */
+const piecesMax = 4;
+/** So many bytes are used at once: as long as two threads may wait for this one to hear of them, a millisecond or less. */
+const partBytes = 256 * 1024;
+
+/** So much memory is kept for the next layer: new memory is a page fault for each four kilobytes, which takes as long as inflating them. */
+const sparesMax = piecesMax + 1;
+const spares: Memory[] = [];
+
 function allocate(size: number): Memory {
+	const at = spares.findIndex(({bytes}) => bytes.length === size);
+	const [spare] = at === -1 ? [] : spares.splice(at, 1);
+	if (spare !== undefined) {
+		return spare;
+	}
 	const bytes = Buffer.allocUnsafeSlow(size);
 	return {bytes, address: addressOf(bytes)};
+}
+
+/** Nobody may touch it any more. */
+function release(memory: Memory): void {
+	spares.push(memory);
+	if (spares.length > sparesMax) {
+		spares.shift();
+	}
 }
 
 function placeOf(input: Memory, from: number, to: number, output: Memory): Place {

@@ -25,16 +25,6 @@ export class LayerSource {
 		this.#control = control;
 	}
 
-	/** The file has all its bytes, so that another program may read it to its end. */
-	get isWhole(): boolean {
-		return this.#growth === undefined || this.#growth.isWhole;
-	}
-
-	/** How much there is now; with `isWhole` asked before, that is all. */
-	get bytes(): number {
-		return this.#growth?.bytes ?? Number.POSITIVE_INFINITY;
-	}
-
 	/** Rejects with ABORTED where what was read counts no more. */
 	check(): void {
 		this.#control.check();
@@ -43,8 +33,8 @@ export class LayerSource {
 		}
 	}
 
-	/** Resolves when there is more than `at` bytes, or all. Rejects as check does. */
-	async beyond(at: number): Promise<void> {
+	/** Resolves when there is more than `at` bytes, or all. Rejects as check does, and soon after `signal` is aborted. */
+	async beyond(at: number, signal?: AbortSignal): Promise<void> {
 		const growth = this.#growth;
 		if (growth === undefined) {
 			return;
@@ -54,6 +44,7 @@ export class LayerSource {
 			for (;;) {
 				const {changes} = growth;
 				this.check();
+				signal?.throwIfAborted();
 				if (growth.bytes > at || growth.isWhole) {
 					return;
 				}
@@ -71,14 +62,9 @@ export class LayerSource {
 		}
 	}
 
-	/** There is more than `at` bytes, or all: nobody will have to wait. */
-	isReady(at: number): boolean {
-		return this.isWhole || this.bytes > at;
-	}
-
 	/** Reads on from `at`; undefined at the end. */
-	async read(buffer: Buffer, at: number): Promise<Buffer | undefined> {
-		await this.beyond(at);
+	async read(buffer: Buffer, at: number, signal?: AbortSignal): Promise<Buffer | undefined> {
+		await this.beyond(at, signal);
 		// A pipe has no positions, and does not grow.
 		const length = this.#growth === undefined ? readSync(this.fd, buffer) : readSync(this.fd, buffer, 0, Math.min(buffer.length, this.#growth.bytes - at), at);
 		return length === 0 ? undefined : buffer.subarray(0, length);

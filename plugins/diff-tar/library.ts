@@ -16,8 +16,8 @@ export type Side = 'within' | 'beside';
 const pieces: Readonly<Record<Side, {readonly inputBytes: number; readonly outputBytes: number}>> = {
 	// Small enough to stay in the processor's caches while they are hashed, read and written.
 	within: {inputBytes: 128 * 1024, outputBytes: 256 * 1024},
-	// Each costs two threads a wake-up, which on a virtual machine takes as long as inflating a tenth of it.
-	beside: {inputBytes: 512 * 1024, outputBytes: 1024 * 1024},
+	// Each costs two threads a wake-up, which on a virtual machine takes as long as inflating a tenth of a megabyte.
+	beside: {inputBytes: 1024 * 1024, outputBytes: 2 * 1024 * 1024},
 };
 
 const open: Readonly<Record<Library, () => Decoder>> = {isal: () => new IsalDecoder(), zlib: () => new ZlibDecoder(), zstd: () => new ZstdDecoder()};
@@ -61,7 +61,6 @@ export async function canInflate(library: Library): Promise<boolean> {
 	const compressed = Buffer.concat([frame, frame]);
 	const made: Buffer[] = [];
 	const source: Source = {
-		isReady: () => true,
 		async read(buffer, at) {
 			const length = compressed.copy(buffer, 0, at);
 			return length === 0 ? undefined : buffer.subarray(0, length);

@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto';
 import {gzipSync, zstdCompressSync} from 'node:zlib';
+import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import * as fc from 'fast-check';
 import {inflateBeside, inflateWithin, type Decoder} from '../../lib/inflate/inflater.ts';
@@ -88,7 +89,6 @@ interface Pieces {
 async function inflateAll({inflate, open}: Way, compressed: Buffer, {inputBytes = 65_536, outputBytes = 65_536, use}: Pieces = {}): Promise<Buffer> {
 	const made: Buffer[] = [];
 	const source = {
-		isReady: (at: number) => at % 3 > 0,
 		read: async (buffer: Buffer, at: number) => at < compressed.length ? buffer.subarray(0, compressed.copy(buffer, 0, at)) : undefined,
 	};
 	await inflate(source, {open, inputBytes, outputBytes}, use ?? (bytes => made.push(Buffer.from(bytes))));
@@ -117,6 +117,54 @@ test('a digest that fails fails the layer, with its last piece too', async t => 
 	for (const times of [1, 100_000]) {
 		const compressed = gzipSync(Buffer.from('a layer'.repeat(times)));
 		await t.throwsAsync(inflateAll({open: () => new ZlibDecoder(), inflate: async (source, options, use) => inflateBeside(source, {...options, digest}, use)}, compressed), {message: 'no digest'});
+	}
+});
+
+test('a digest that lags behind still gets what was made: memory waits for it', async t => {
+	const content = Buffer.from(Array.from({length: 400_000}, (_, at) => (at * at) % 241));
+	using digest = new Sha256Beside();
+	let waiting = 0;
+	let most = 0;
+	const late = {
+		async update(address: bigint | number, length: number) {
+			most = Math.max(most, ++waiting);
+			await sleep(1);
+			await digest.update(BigInt(address), length);
+			waiting--;
+		},
+	};
+	const made = await inflateAll({open: () => new ZlibDecoder(), inflate: async (source, options, use) => inflateBeside(source, {...options, digest: late}, use)}, gzipSync(content), {outputBytes: 4096});
+	t.is(sha256(made), sha256(content));
+	t.is(digest.hex(), sha256(content));
+	t.is(most, 1);
+});
+
+test('whoever takes the bytes and fails need not wait for more of them', async t => {
+	const compressed = gzipSync(Buffer.from(Array.from({length: 100_000}, (_, at) => (at * at) % 239)));
+	const source = {
+		async read(buffer: Buffer, at: number, signal?: AbortSignal) {
+			if (at === 0) {
+				return buffer.subarray(0, compressed.copy(buffer, 0, 0, 1000));
+			}
+			// A download that stands still.
+			return new Promise<undefined>((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error)));
+		},
+	};
+	let uses = 0;
+	const failing = inflateBeside(source, {open: () => new ZlibDecoder(), inputBytes: 4096, outputBytes: 1024}, () => {
+		if (++uses === 3) {
+			throw new RangeError('no room');
+		}
+	});
+	await t.throwsAsync(failing, {instanceOf: RangeError, message: 'no room'});
+	t.is(uses, 3);
+});
+
+test('many at once, each in memory that others had before, do not come across one another', async t => {
+	const contents = Array.from({length: 6}, (_, number) => Buffer.from(Array.from({length: 150_000 + number}, (_, at) => (at * (at + number)) % 233)));
+	for (const inflate of [inflateBeside, inflateWithin, inflateBeside]) {
+		const made = await Promise.all(contents.map(async content => inflateAll({open: () => new ZlibDecoder(), inflate}, gzipSync(content), {inputBytes: 4096, outputBytes: 4096})));
+		t.deepEqual(made.map(sha256), contents.map(sha256));
 	}
 });
 
