@@ -139,7 +139,7 @@ interface Words {
 	readonly address: number;
 }
 
-/** What calls read besides names: openat2's `how`, and from the fourth word on the two times. */
+/** What calls read besides names: openat2's `how`, and at TIMES two times of two words. */
 function memory(): Words {
 	if (words === undefined) {
 		const {bytes, address} = allocateFixed(WORDS * 8);
