@@ -101,7 +101,7 @@ test.serial('an installed keelson has its commands, in JavaScript alone', async 
 	const installed = path.join(stranger.folder, 'node_modules/keelson');
 	const {stdout: sources} = await command('find', [installed, '-name', '*.ts', '-not', '-name', '*.d.ts']);
 	t.is(sources, '');
-	// An import makes all that a module could give, which is a third of a start.
+	// An import makes all that a module could give, which takes longer than a thread's own start.
 	const {stdout: imports} = await command('grep', ['-rlE', '--include=*.js', '^import .*"node:', installed]);
 	t.is(imports, '');
 	for (const name of ['keelsond', 'keelson', 'containerd-shim-keelson-v2']) {
