@@ -1,5 +1,5 @@
 import {KeelsonError} from '../../kernel/errors.ts';
-import {addressOf} from '../sys/libc.ts';
+import {allocateFixed, type FixedBytes} from '../sys/libc.ts';
 
 /** What one step did. */
 export interface Step {
@@ -45,11 +45,6 @@ export interface InflaterOptions {
 	readonly inputBytes: number;
 	/** So many are handed on at once, at most. */
 	readonly outputBytes: number;
-}
-
-interface Memory {
-	readonly bytes: Buffer;
-	readonly address: bigint;
 }
 
 /**
@@ -112,7 +107,7 @@ async function inflatePieces(source: Source, {decoder, inputBytes, pieces, signa
 	for (let at = 0, bytes = await source.read(input.bytes, at, signal); bytes !== undefined; bytes = await source.read(input.bytes, at, signal)) {
 		at += bytes.length;
 		for (let from = 0, isFull = false; from < bytes.length || isFull;) {
-			const memory = await pieces.room(signal);
+			const memory = await pieces.room();
 			members.begin();
 			const step = await decoder.stepBeside(placeOf(input, from, bytes.length, memory));
 			from += step.taken;
@@ -124,7 +119,7 @@ async function inflatePieces(source: Source, {decoder, inputBytes, pieces, signa
 }
 
 interface Piece {
-	readonly memory: Memory;
+	readonly memory: FixedBytes;
 	readonly made: number;
 	/** Settles when the digest has taken it. */
 	readonly digested: Promise<void>;
@@ -136,8 +131,8 @@ class Pieces implements AsyncDisposable {
 	readonly #digest: Digest | undefined;
 	readonly #stop = new AbortController();
 	readonly #ready: Piece[] = [];
-	readonly #memories: Memory[] = [];
-	readonly #free: Memory[] = [];
+	readonly #memories: FixedBytes[] = [];
+	readonly #free: FixedBytes[] = [];
 	#making: Promise<void> = Promise.resolve();
 	#isMade = false;
 	#digesting: Promise<void> = Promise.resolve();
@@ -157,10 +152,10 @@ class Pieces implements AsyncDisposable {
 		this.#making.catch(() => undefined);
 	}
 
-	/** Memory for the next piece, as soon as there is some. */
-	async room(signal: AbortSignal): Promise<Memory> {
+	/** Memory for the next piece, as soon as there is some; rejects once nobody wants more. */
+	async room(): Promise<FixedBytes> {
 		for (;;) {
-			signal.throwIfAborted();
+			this.#stop.signal.throwIfAborted();
 			const free = this.#free.pop();
 			if (free !== undefined) {
 				return free;
@@ -174,14 +169,14 @@ class Pieces implements AsyncDisposable {
 		}
 	}
 
-	add(memory: Memory, made: number): void {
+	add(memory: FixedBytes, made: number): void {
 		if (made === 0) {
 			this.#free.push(memory);
 			return;
 		}
 		const digest = this.#digest;
 		if (digest !== undefined) {
-			this.#digesting = this.#digesting.then(async () => digest.update(memory.address, made));
+			this.#digesting = this.#digesting.then(async () => digest.update(BigInt(memory.address), made));
 			this.#digesting.catch(() => undefined);
 		}
 		this.#ready.push({memory, made, digested: this.#digesting});
@@ -280,26 +275,25 @@ const partBytes = 256 * 1024;
 
 /** So much memory is kept for the next layer: new memory is a page fault for each four kilobytes, which takes as long as inflating them. */
 const sparesMax = piecesMax + 1;
-const spares: Memory[] = [];
+const spares: FixedBytes[] = [];
 
-function allocate(size: number): Memory {
+function allocate(size: number): FixedBytes {
 	const at = spares.findIndex(({bytes}) => bytes.length === size);
 	const [spare] = at === -1 ? [] : spares.splice(at, 1);
 	if (spare !== undefined) {
 		return spare;
 	}
-	const bytes = Buffer.allocUnsafeSlow(size);
-	return {bytes, address: addressOf(bytes)};
+	return allocateFixed(size);
 }
 
 /** Nobody may touch it any more. */
-function release(memory: Memory): void {
+function release(memory: FixedBytes): void {
 	spares.push(memory);
 	if (spares.length > sparesMax) {
 		spares.shift();
 	}
 }
 
-function placeOf(input: Memory, from: number, to: number, output: Memory): Place {
-	return {input: input.address + BigInt(from), inputBytes: to - from, output: output.address, outputBytes: output.bytes.length};
+function placeOf(input: FixedBytes, from: number, to: number, output: FixedBytes): Place {
+	return {input: BigInt(input.address + from), inputBytes: to - from, output: BigInt(output.address), outputBytes: output.bytes.length};
 }
