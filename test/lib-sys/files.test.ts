@@ -1,4 +1,4 @@
-import {constants, closeSync, openSync, readdirSync, readSync} from 'node:fs';
+import {constants, closeSync, lstatSync, openSync, readdirSync, readSync} from 'node:fs';
 import {lstat, mkdir, symlink, writeFile} from 'node:fs/promises';
 import test from 'ava';
 import {
@@ -86,6 +86,23 @@ test('bytes are written to their places, from memory of any kind', async t => {
 	const closed = openAt(AT_FDCWD, path, {flags: constants.O_RDONLY});
 	closeFile(closed);
 	t.is(errnoOf(t.throws(() => closeFile(closed))), 'EBADF');
+});
+
+test('times are those of the call, whatever the call before had', async t => {
+	await using dir = await scratch();
+	using at = openDirectory(dir.path);
+	await writeFile(`${dir.path}/file`, '');
+	const told = (): readonly (bigint | undefined)[] => [statusAt(at.fd, 'file').mtimeNs, lstatSync(`${dir.path}/file`, {bigint: true}).atimeNs];
+	changeTimesAt(at.fd, 'file', {atimeNs: 5n, mtimeNs: 5n});
+	t.deepEqual(told(), [5n, 5n]);
+	changeTimesAt(at.fd, 'file', {atimeNs: 5n, mtimeNs: 7_000_000_001n});
+	t.deepEqual(told(), [7_000_000_001n, 5n]);
+	changeTimesAt(at.fd, 'file', {atimeNs: 6n, mtimeNs: 7_000_000_001n});
+	t.deepEqual(told(), [7_000_000_001n, 6n]);
+	changeTimesAt(at.fd, 'file', {mtimeNs: 8n});
+	t.deepEqual(told(), [8n, 6n]);
+	changeTimesAt(at.fd, 'file', {atimeNs: 9n});
+	t.deepEqual(told(), [8n, 9n]);
 });
 
 test('device nodes, owners, modes and times are kept to the last bit', async t => {
