@@ -7,7 +7,7 @@ import {endMark} from '../../lib/tar/tar-writer.ts';
 import {mediaTypes} from '../oci/media-type.ts';
 import {compareSuite} from './diff-compare.suite.ts';
 import {layerOf, sha256, tarOf, Workplace, type DifferSubject, type SuiteTest, type SuiteEntry} from './diff-subject.suite.ts';
-import {eStargz, skippableFrame, zstdChunked, zstdFrames} from './lazy-layers.suite.ts';
+import {eStargz, skippableFrame, zstdChunked, zstdFrameOf, zstdFrames} from './lazy-layers.suite.ts';
 import {listTree} from './tree-listing.suite.ts';
 
 /** Every differ passes this, in this process or behind a socket. */
@@ -197,6 +197,7 @@ function refuses(test: SuiteTest, {name, create}: DifferSubject): void {
 		['a zstd that is cut', mediaTypes.ociLayerZstd, zstdCompressSync(tar).subarray(0, -10), 'DATA_LOSS'],
 		['a zstd whose second frame is cut', mediaTypes.ociLayerZstd, zstdFrames(tar, tar.length / 2).subarray(0, -10), 'DATA_LOSS'],
 		['a zstd with garbage behind its frame', mediaTypes.ociLayerZstd, Buffer.concat([zstdCompressSync(tar), Buffer.from('garbage')]), 'DATA_LOSS'],
+		['a zstd whose window is 256 MiB', mediaTypes.ociLayerZstd, zstdFrameOf(28, tarOf([{name: 'small'}])), 'RESOURCE_EXHAUSTED'],
 		['a header whose checksum is wrong', mediaTypes.ociLayer, Buffer.from(tar).fill('x', 0, 3), 'INVALID_ARGUMENT'],
 		['a name that climbs out', mediaTypes.ociLayer, tarOf([{name: '../outside', body: 'x'}]), 'INVALID_ARGUMENT'],
 		['a name that climbs out on the way', mediaTypes.ociLayer, tarOf([{name: 'a/../../outside', body: 'x'}]), 'INVALID_ARGUMENT'],

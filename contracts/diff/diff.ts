@@ -73,7 +73,7 @@ export interface Differ {
 	/**
 	 * Applies a layer onto the tree that `mounts` make. Nothing outside that tree is touched, whatever the archive says.
 	 * Rejects with INVALID_ARGUMENT (not a tar, not this compression, an entry that points outside), DATA_LOSS (cut short),
-	 * UNIMPLEMENTED (media type), ABORTED (the growing file was given up), and where programs make the layer readable with
+	 * RESOURCE_EXHAUSTED (a window of zstd that is larger than 128 MiB, or a full disk), UNIMPLEMENTED (media type), ABORTED (the growing file was given up), and where programs make the layer readable with
 	 * FAILED_PRECONDITION (one cannot be started, or they go round in a circle) and UNKNOWN (one failed, in its own words). On failure the tree is in pieces, and the caller removes its snapshot.
 	 */
 	apply(layer: LayerBytes, mounts: readonly Mount[], options?: ApplyOptions): Promise<AppliedLayer>;

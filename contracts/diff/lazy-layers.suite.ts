@@ -7,6 +7,13 @@ export function zstdFrames(tar: Buffer, partBytes = 100_000): Buffer {
 	return Buffer.concat(inParts(tar, partBytes).map(part => zstdCompressSync(part)));
 }
 
+/** One frame that holds `bytes` as they are, in one raw block (at most 128 KiB), and claims a window of 2 to the power of `windowLog` bytes, 10 to 41 (RFC 8878, 3.1.1). */
+export function zstdFrameOf(windowLog: number, bytes: Uint8Array): Buffer {
+	const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (windowLog - 10) << 3, 0, 0, 0]);
+	head.writeUIntLE((bytes.length << 3) | 1, 6, 3);
+	return Buffer.concat([head, bytes]);
+}
+
 /** RFC 8878, 3.1.2. */
 export function skippableFrame(bytes: Uint8Array, kind = 0): Buffer {
 	const head = Buffer.from([0x50 + kind, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]);

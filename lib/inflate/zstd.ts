@@ -1,7 +1,11 @@
+import {KeelsonError} from '../../kernel/errors.ts';
 import {bindings, inPool} from '../sys/libc.ts';
 import {damaged, type Decoder, type Place, type Step} from './inflater.ts';
 
-/** zstd by the library that node is made of; windows of up to 128 MiB, its default. Throws where node is built without. */
+/**
+ * zstd by the library that node is made of. Throws where node is built without. A frame whose window is larger than 128 MiB, the library's default, is refused with
+ * RESOURCE_EXHAUSTED: that much memory its decoder would take.
+ */
 export class ZstdDecoder implements Decoder {
 	readonly #context: unknown;
 	/** A ZSTD_inBuffer and a ZSTD_outBuffer (zstd.h): where, how much, how far. */
@@ -40,11 +44,22 @@ export class ZstdDecoder implements Decoder {
 
 	#done(result: number | bigint): Step {
 		if (functions().ZSTD_isError(result) !== 0) {
+			if (functions().ZSTD_getErrorCode(result) === WINDOW_TOO_LARGE) {
+				throw windowTooLarge();
+			}
 			throw damaged(String(functions().ZSTD_getErrorName(result)));
 		}
 		return {taken: Number(this.#input.readBigUInt64LE(16)), made: Number(this.#output.readBigUInt64LE(16)), isWhole: result === 0};
 	}
 }
+
+/** Of a frame that asks for more memory than any decoder here takes. */
+export function windowTooLarge(cause?: unknown): KeelsonError {
+	return new KeelsonError('RESOURCE_EXHAUSTED', 'a frame of zstd has a window of more than 128 MiB, which is the most that is decoded', cause === undefined ? {} : {cause});
+}
+
+/** ZSTD_error_frameParameter_windowTooLarge, of zstd_errors.h. */
+const WINDOW_TOO_LARGE = 16;
 
 function pointTo(buffer: Buffer, address: bigint, size: number): void {
 	buffer.writeBigUInt64LE(address, 0);
@@ -57,5 +72,6 @@ const functions = bindings(node => ({
 	ZSTD_freeDCtx: node.func('size_t ZSTD_freeDCtx(void *context)'),
 	ZSTD_decompressStream: node.func('size_t ZSTD_decompressStream(void *context, void *output, void *input)'),
 	ZSTD_isError: node.func('uint ZSTD_isError(size_t code)'),
+	ZSTD_getErrorCode: node.func('int ZSTD_getErrorCode(size_t code)'),
 	ZSTD_getErrorName: node.func('const char *ZSTD_getErrorName(size_t code)'),
 }), null);

@@ -3,6 +3,7 @@ import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {KeelsonError} from '../../kernel/errors.ts';
+import {windowTooLarge} from '../../lib/inflate/zstd.ts';
 import {splitFrames} from '../../lib/zstd/frames.ts';
 import {findLibrary, type Inflation} from './decompressor.ts';
 import type {Compression} from './layer-compression.ts';
@@ -32,7 +33,8 @@ export interface InflateOptions {
 
 /**
  * Reads a layer to its end and hands on what is inflated, in order; bytes are valid during the call only. Blocks its thread, but not
- * while it waits for bytes that are still to be written: for workers. Rejects with DATA_LOSS where the compressed bytes are damaged or cut short, with ABORTED where they were given up, and with what `use` throws.
+ * while it waits for bytes that are still to be written: for workers. Rejects with DATA_LOSS where the compressed bytes are damaged or cut short, with RESOURCE_EXHAUSTED for a window of zstd that takes more than 128 MiB,
+ * with ABORTED where they were given up, and with what `use` throws.
  * Resolves with what inflated; undefined where it was not compressed.
  */
 export async function inflate(source: LayerSource, {compression, inflation}: InflateOptions, use: (bytes: Buffer) => void): Promise<Inflater | undefined> {
@@ -80,6 +82,9 @@ async function inflateByStream(source: LayerSource, compression: Exclude<Compres
 		});
 	} catch (error) {
 		const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+		if (code === 'ZSTD_error_frameParameter_windowTooLarge') {
+			throw windowTooLarge(error);
+		}
 		if (code.startsWith('Z_') || code.startsWith('ZSTD_')) {
 			throw new KeelsonError('DATA_LOSS', `the layer's ${compression} is damaged or cut short: ${error instanceof Error ? error.message : code}`, {cause: error});
 		}

@@ -23,7 +23,7 @@ const pieces: Readonly<Record<Side, {readonly inputBytes: number; readonly outpu
 const open: Readonly<Record<Library, () => Decoder>> = {isal: () => new IsalDecoder(), zlib: () => new ZlibDecoder(), zstd: () => new ZstdDecoder()};
 const inflateAt: Readonly<Record<Side, typeof inflateWithin>> = {within: inflateWithin, beside: inflateBeside};
 
-/** Rejects with DATA_LOSS where bytes are damaged or cut short, and with what the source and `use` reject with. */
+/** Rejects with DATA_LOSS where bytes are damaged or cut short, with RESOURCE_EXHAUSTED as `inflate` does, and with what the source and `use` reject with. */
 export async function inflateByLibrary(source: Source, {library, side}: {readonly library: Library; readonly side: Side}, use: (bytes: Buffer) => void): Promise<void> {
 	await inflateAt[side](source, optionsOf(library, side), use);
 }

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
-import {mkdir, open, rm, stat, writeFile} from 'node:fs/promises';
+import {mkdir, open, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {promisify} from 'node:util';
 import test from 'ava';
 import * as fc from 'fast-check';
 import {Growth} from '../../contracts/content/growth.ts';
 import {layerOf, tarOf, Workplace} from '../../contracts/diff/diff-subject.suite.ts';
 import type {ApartLayer, Differ, LayerBytes} from '../../contracts/diff/diff.ts';
+import {zstdFrameOf} from '../../contracts/diff/lazy-layers.suite.ts';
 import {listTree} from '../../contracts/diff/tree-listing.suite.ts';
+import {mediaTypes} from '../../contracts/oci/media-type.ts';
 import type {Mount} from '../../contracts/oci/mount.ts';
 import {isKeelsonError} from '../../kernel/errors.ts';
 import {generatedImages, generatedTars, tarOfGenerated} from '../helpers/generated-layers.ts';
@@ -121,6 +123,17 @@ for (const inflation of inflations) {
 			const error = await t.throwsAsync(applied);
 			t.true(isKeelsonError(error, 'DATA_LOSS') || isKeelsonError(error, 'INVALID_ARGUMENT'), String(error));
 		}
+	});
+}
+
+for (const inflation of inflations) {
+	test(`a window of zstd of up to 128 MiB is taken, and a larger one refused: ${inflation}`, async t => {
+		await using differ = await createDiffer(inflation);
+		await using place = await Workplace.open();
+		const archive = tarOf([{name: 'small', body: 'small'}]);
+		await differ.apply(layerOf(zstdFrameOf(27, archive), mediaTypes.ociLayerZstd), await place.bind('taken'));
+		t.is(await readFile(place.at('taken/small'), 'utf8'), 'small');
+		await t.throwsAsync(differ.apply(layerOf(zstdFrameOf(28, archive), mediaTypes.ociLayerZstd), await place.bind('refused')), {code: 'RESOURCE_EXHAUSTED', message: /window of more than 128 MiB/v});
 	});
 }
 
