@@ -67,6 +67,15 @@ export async function pullSeconds(ctr: Ctr, image: string): Promise<number> {
 	return await secondsOf(async () => ctr.with({timeoutMs: PULL_MS_MAX}, 'images', 'pull', '--plain-http', image));
 }
 
+/** Seconds of the shortest that an entrant's `ctr` can ask of its daemon: no pull by it takes less. */
+export async function clientSeconds({client}: Entrant, daemon: Daemon): Promise<number> {
+	if (client === 'keelson' || client === 'docker') {
+		throw new TypeError(`${client} is no ctr`);
+	}
+	const ctr = daemon.ctr(client, daemon.namespace('bench-version'));
+	return await secondsOf(async () => ctr.with({timeoutMs: PULL_MS_MAX}, 'version'));
+}
+
 async function secondsOf(pull: () => Promise<Pick<Outcome, 'code' | 'stderr'>>): Promise<number> {
 	return await timed(async () => {
 		const {code, stderr} = await pull();

@@ -34,5 +34,5 @@ export function reportLimit(measure: string, {ours, limit, unit}: {ours: number;
 }
 
 function format(value: number): string {
-	return value >= 100 ? value.toFixed(0) : value.toFixed(2);
+	return value.toFixed(value >= 100 ? 0 : value >= 1 ? 2 : 3);
 }

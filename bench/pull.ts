@@ -4,7 +4,7 @@ import {Registry} from '../test/helpers/registry.ts';
 import {BigImages} from './big-images.ts';
 import {compareTrees} from './compare-trees.ts';
 import {withContestants} from './contestants.ts';
-import {containerd16, containerd16ByDocker, containerd21, oursByClient, oursByCommand, oursByDocker, oursByTransfer, pullSeconds, withEntrant, withoutPrograms, type Entrant} from './entrants.ts';
+import {clientSeconds, containerd16, containerd16ByDocker, containerd21, oursByClient, oursByCommand, oursByDocker, oursByTransfer, pullSeconds, withEntrant, withoutPrograms, type Entrant} from './entrants.ts';
 import {onFreshDisk} from './fresh-disk.ts';
 import {median, report, reportLimit, timed} from './measure.ts';
 import {loadDuring, type Load} from './pull-load.ts';
@@ -80,6 +80,8 @@ async function onJournal({multi}: BigImages): Promise<void> {
 		}));
 	}
 	report('pull-ext4-vs-1.6', {ours: middle(pulls, oursThatTells), peer: middle(pulls, containerd16), unit: 's', target: 0.4});
+	const durable = (entrant: Entrant): number => median((pulls.get(entrant) ?? []).map((pull, round) => pull + (syncs.get(entrant)?.[round] ?? Number.NaN)));
+	report('pull-ext4-durable-vs-1.6', {ours: durable(oursThatTells), peer: durable(containerd16), unit: 's'});
 	report('pull-ext4-syncfs-afterwards', {ours: middle(syncs, oursThatTells), peer: middle(syncs, containerd16), unit: 's'});
 	console.log(`  of ours, in syncfs before the pull is done: ${median(own).toFixed(2)} s`);
 }
@@ -99,11 +101,13 @@ const oursThatTells: Entrant = {...oursByTransfer, program: keelson({args: ['--l
 async function load({multi}: BigImages): Promise<void> {
 	const loads = new Map<Entrant, Load[]>();
 	const again = new Map<Entrant, number[]>();
+	const alone = new Map<Entrant, number[]>();
 	for (const entrant of inTurns([oursByTransfer, containerd16, containerd21])) {
 		await onFreshDisk('tmpfs', async () => withEntrant(entrant, async (pull, daemon) => {
 			add(loads, entrant, await loadDuring(daemon, async () => pull(multi)));
 			for (let round = 0; round < ROUNDS; round++) {
 				add(again, entrant, await pull(multi));
+				add(alone, entrant, await clientSeconds(entrant, daemon));
 			}
 		}));
 	}
@@ -113,6 +117,7 @@ async function load({multi}: BigImages): Promise<void> {
 	for (const entrant of [oursByTransfer, containerd16, containerd21]) {
 		console.log(`  calls during a pull, ${entrant.name}: p99 ${of(entrant).map(({p99Ms}) => p99Ms.toFixed(1)).join(', ')} ms, longest ${of(entrant).map(({longestMs}) => longestMs.toFixed(0)).join(', ')} ms`);
 	}
+	console.log(`  of a second pull, what the client takes with any daemon (ctr version): ${[oursByTransfer, containerd16, containerd21].map(entrant => `${entrant.name} ${middle(alone, entrant).toFixed(3)}`).join(', ')} s`);
 	report('pull-again-vs-1.6', {ours: middle(again, oursByTransfer), peer: middle(again, containerd16), unit: 's', target: 0.5});
 	report('pull-again-vs-2.1', {ours: middle(again, oursByTransfer), peer: middle(again, containerd21), unit: 's', target: 0.5});
 }
