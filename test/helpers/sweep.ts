@@ -27,7 +27,9 @@ export async function sweep(directory: string, namespaces: ReadonlySet<string>):
 	}
 
 	for (const cgroup of [...namespaceCgroups, ...cgroups].toSorted((a, b) => b.length - a.length)) {
-		await rmdir(cgroup).catch(() => undefined);
+		// What has just ended may keep its group busy for a moment.
+		const isGone = async (): Promise<boolean> => rmdir(cgroup).then(() => true, (error: unknown) => (error as NodeJS.ErrnoException).code !== 'EBUSY');
+		await until(`${cgroup} to go`, isGone, {everyMs: 20, timeoutMs: 2000}).catch(() => undefined);
 	}
 
 	await Promise.all([...sockets].map(async socket => rm(socket, {force: true})));

@@ -75,11 +75,12 @@ export function copySemantics(fact: Fact): void {
 
 	fact('files of a container that does not run are those of its snapshot', async (t, room) => {
 		using client = room.fresh();
-		const {snapshots, containers} = client.services;
-		const snapshotter = 'overlayfs';
-		await snapshots.prepare({snapshotter, key: 'base'});
-		await snapshots.commit({snapshotter, key: 'base', name: 'one'});
-		await snapshots.prepare({snapshotter, key: 'mine', parent: 'one'});
+		const {snapshots, containers, leases} = client.services;
+		const [snapshotter, held] = ['overlayfs', {lease: 'holder'}];
+		await leases.create({id: held.lease});
+		await snapshots.prepare({snapshotter, key: 'base'}, held);
+		await snapshots.commit({snapshotter, key: 'base', name: 'one'}, held);
+		await snapshots.prepare({snapshotter, key: 'mine', parent: 'one'}, held);
 		const {container} = await room.client.services.containers.get({id: await room.container(['true'])});
 		await containers.create({container: {...container, id: 'still', snapshotter, snapshotKey: 'mine'}});
 		const still = client.container('still');

@@ -38,9 +38,12 @@ export function recordSemantics(fact: Fact): void {
 			t.deepEqual((await containers.list({filters: [filter]})).containers.map(({id}) => id), [...ids], filter);
 		}
 		const snapshotter = 'overlayfs';
-		await snapshots.prepare({snapshotter, key: 'base-active', labels: {kind: 'base'}});
-		await snapshots.commit({snapshotter, key: 'base-active', name: 'base'});
-		await snapshots.prepare({snapshotter, key: 'child', parent: 'base', labels: {kind: 'child'}});
+		// Or another test's deletion collects what nothing refers to yet.
+		const held = {lease: 'lease-1'};
+		await leases.create({id: held.lease, labels: {kind: 'test'}});
+		await snapshots.prepare({snapshotter, key: 'base-active', labels: {kind: 'base'}}, held);
+		await snapshots.commit({snapshotter, key: 'base-active', name: 'base'}, held);
+		await snapshots.prepare({snapshotter, key: 'child', parent: 'base', labels: {kind: 'child'}}, held);
 		for (const [filter, names] of [['kind==committed', ['base']], ['name==child', ['child']], ['parent==base', ['child']], ['labels.kind==child', ['child']]] as const) {
 			const found: string[] = [];
 			for await (const {info} of snapshots.list({snapshotter, filters: [filter]})) {
@@ -48,7 +51,6 @@ export function recordSemantics(fact: Fact): void {
 			}
 			t.deepEqual(found, [...names], filter);
 		}
-		await leases.create({id: 'lease-1', labels: {kind: 'test'}});
 		t.deepEqual((await leases.list({filters: ['id==lease-1']})).leases.map(({id}) => id), ['lease-1']);
 		t.deepEqual((await leases.list({filters: ['labels.kind==test']})).leases.map(({id}) => id), ['lease-1']);
 		t.deepEqual((await leases.list({filters: ['id==other']})).leases, []);
@@ -172,7 +174,8 @@ export function recordSemantics(fact: Fact): void {
 		const longer = `${'y'.repeat(200)} /:@ë`;
 		await services.images.create({image: {name: longer, target}});
 		t.is((await services.images.get({name: longer})).image?.name, longer);
-		await services.snapshots.prepare({snapshotter: 'overlayfs', key: longer});
+		await services.leases.create({id: 'holder'});
+		await services.snapshots.prepare({snapshotter: 'overlayfs', key: longer}, {lease: 'holder'});
 		t.is((await services.snapshots.stat({snapshotter: 'overlayfs', key: longer})).info?.name, longer);
 		await write(client, longer, 'abc');
 		t.is((await services.content.status({ref: longer})).status?.offset, 3n);
