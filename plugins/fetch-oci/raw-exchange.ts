@@ -254,6 +254,8 @@ export class RawExchange implements Taker {
 		clearTimeout(this.#headTimer);
 		this.#stall.stop();
 		this.#connection.use(undefined);
+		// TLS may bring the last bytes while nobody wants any: the connection has to be heard for whoever has it next, and for its end.
+		this.#goOn();
 		this.#parser.close();
 		this.#sink.filler.close();
 		return true;

@@ -84,7 +84,7 @@ async function issued(t: {teardown(done: () => Promise<void>): void}): Promise<{
 for (const scheme of ['http', 'https']) {
 	test(`bodies of any size come whole over ${scheme}, whatever the reader's pace, on one connection`, async t => {
 		const own = scheme === 'https' ? await issued(t) : undefined;
-		const sizes = [0, 1, 100, 8191, 65_536, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, large.length];
+		const sizes = [0, 1, 100, large.length, 8191, 65_536, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, large.length];
 		await using server = await ByteServer.start((socket, _request, count) => {
 			const body = large.subarray(0, sizes[(count - 1) % sizes.length]);
 			socket.write(Buffer.concat([Buffer.from(headOf(body.length)), body]));
@@ -109,6 +109,25 @@ for (const scheme of ['http', 'https']) {
 		t.deepEqual(pieces.memory.map(() => pieces.pool.take().isNew), pieces.memory.map(() => false));
 	});
 }
+
+test('a connection whose last bytes TLS brought while the reader was behind answers the next request', async t => {
+	const own = await issued(t);
+	// The fifth part is on its way, in the records that were read with the fourth, when the reader has as many as he may.
+	const sizes = [100, 5000, 10_000, 20_000, 30_000].map(tail => 4 * PIECE_BYTES + tail);
+	await using server = await ByteServer.start((socket, _request, count) => {
+		const body = large.subarray(0, sizes[(count - 1) >> 1]);
+		socket.write(Buffer.concat([Buffer.from(headOf(count % 2 === 0 ? 2 : body.length)), count % 2 === 0 ? Buffer.from('ok') : body]));
+	}, own.issued);
+	const client = new RawClient();
+	for (const size of sizes) {
+		const {bytes, error} = await get(server.url, {client, trust: own.trust, readMs: 40});
+		t.is(error, undefined);
+		t.true(bytes.equals(large.subarray(0, size)));
+		t.is((await get(server.url, {client, trust: own.trust})).bytes.toString(), 'ok');
+		await sleep(5);
+	}
+	t.is(server.connections.length, 1);
+});
 
 test('pieces are all given back, and not while somebody is at them', t => {
 	const pool = new PiecePool();
