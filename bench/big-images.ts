@@ -1,7 +1,9 @@
-import {access, mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {access, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {homedir, tmpdir} from 'node:os';
 import path from 'node:path';
+import type {Authority, Issued} from '../test/helpers/authority.ts';
 import {freePort} from '../test/helpers/free-port.ts';
+import {listens} from '../test/helpers/registry.ts';
 import {Service} from '../test/helpers/service.ts';
 import {succeed} from '../test/helpers/command.ts';
 
@@ -12,17 +14,21 @@ export class BigImages implements AsyncDisposable {
 	/** Nine gzip layers: whiteouts, opaque directories, hardlinks, xattrs, setuid, devices, odd names and owners. */
 	readonly multi: string;
 	readonly multiZstd: string;
+	/** containerd's, docs/hosts.md; empty where TLS is not served. */
+	readonly hostsDirectory: string;
 	readonly #directory: string;
 	readonly #service: Service;
 
 	private constructor(host: string, directory: string, service: Service) {
 		this.multi = `${host}/app:multi`;
 		this.multiZstd = `${host}/app:multi-zstd`;
+		this.hostsDirectory = path.join(directory, 'hosts');
 		this.#directory = directory;
 		this.#service = service;
 	}
 
-	static async serve(): Promise<BigImages> {
+	/** Over plain HTTP, or over TLS with what was issued; then `hostsDirectory` tells clients whom to trust. */
+	static async serve(secure?: {readonly issued: Issued; readonly authority: Authority}): Promise<BigImages> {
 		const work = process.env['WORK'] ?? path.join(process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'), 'keelson', 'images');
 		const finished = await access(path.join(work, 'stamps', 'push-app-index')).then(() => true, () => false);
 		if (!finished) {
@@ -30,10 +36,15 @@ export class BigImages implements AsyncDisposable {
 			await succeed('bash', [path.join(import.meta.dirname, '../scripts/images')], {timeoutMs: BUILD_MS_MAX, env: {STOP: '1'}});
 		}
 		const directory = await mkdtemp(path.join(tmpdir(), 'keelson-bench-registry-'));
-		const host = `127.0.0.1:${await freePort()}`;
+		const port = await freePort();
+		const host = `127.0.0.1:${port}`;
 		const config = path.join(directory, 'config.yml');
-		await writeFile(config, `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${work}/registry}}\nhttp: {addr: ${host}}\n`);
-		const isReady = async (): Promise<boolean> => fetch(`http://${host}/v2/`).then(({ok}) => ok, () => false);
+		await writeFile(config, `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${work}/registry}}\nhttp: ${JSON.stringify({addr: host, ...secure === undefined ? {} : {tls: {certificate: secure.issued.certificateFile, key: secure.issued.keyFile}}})}\n`);
+		if (secure !== undefined) {
+			await mkdir(path.join(directory, 'hosts', host), {recursive: true});
+			await writeFile(path.join(directory, 'hosts', host, 'hosts.toml'), `server = "https://${host}"\n[host."https://${host}"]\ncapabilities = ["pull", "resolve"]\nca = ${JSON.stringify(secure.authority.root.certificateFile)}\n`);
+		}
+		const isReady = async (): Promise<boolean> => secure === undefined ? fetch(`http://${host}/v2/`).then(({ok}) => ok, () => false) : listens('127.0.0.1', port);
 		return new BigImages(host, directory, await Service.start('docker-registry', ['serve', config], {log: path.join(directory, 'log'), isReady}));
 	}
 

@@ -15,6 +15,8 @@ export interface Entrant {
 	/** A release of `ctr`; our own command; or a dockerd on the daemon, with its client. */
 	readonly client: Release | 'keelson' | 'docker';
 	readonly env?: Readonly<Record<string, string>>;
+	/** Arguments by which a `ctr` reaches the registry; plain HTTP where nothing is said. */
+	readonly reach?: readonly string[];
 }
 
 /** `ctr` 2.1 asks the Transfer service. */
@@ -45,7 +47,7 @@ const SETTLE_MS = 1500;
 export type Pull = (image: string) => Promise<number>;
 
 /** Starts an entrant's daemon, lets it come to rest (ours keeps a spare shim warm), and ends it after the work. */
-export async function withEntrant<T>({program, client, env}: Entrant, work: (pull: Pull, daemon: Daemon) => Promise<T>): Promise<T> {
+export async function withEntrant<T>({program, client, env, reach}: Entrant, work: (pull: Pull, daemon: Daemon) => Promise<T>): Promise<T> {
 	await using daemon = await Daemon.start(program, env === undefined ? {} : {env});
 	if (client === 'docker') {
 		await using docker = await Docker.start({daemon, store: 'containerd'});
@@ -59,12 +61,12 @@ export async function withEntrant<T>({program, client, env}: Entrant, work: (pul
 		await ctr.ok('namespaces', 'create', namespace);
 		return await work(async image => secondsOf(async () => command(keelsonPath, ['-a', daemon.places.address, '-n', namespace, 'pull', image], {timeoutMs: PULL_MS_MAX})), daemon);
 	}
-	return await work(async image => pullSeconds(ctr, image), daemon);
+	return await work(async image => pullSeconds(ctr, image, reach), daemon);
 }
 
 /** Seconds of one pull by `ctr`. */
-export async function pullSeconds(ctr: Ctr, image: string): Promise<number> {
-	return await secondsOf(async () => ctr.with({timeoutMs: PULL_MS_MAX}, 'images', 'pull', '--plain-http', image));
+export async function pullSeconds(ctr: Ctr, image: string, reach: readonly string[] = ['--plain-http']): Promise<number> {
+	return await secondsOf(async () => ctr.with({timeoutMs: PULL_MS_MAX}, 'images', 'pull', ...reach, image));
 }
 
 /** Seconds of the shortest that an entrant's `ctr` can ask of its daemon: no pull by it takes less. */

@@ -1,3 +1,4 @@
+import {Authority} from '../test/helpers/authority.ts';
 import {succeed} from '../test/helpers/command.ts';
 import {keelson} from '../test/helpers/keelson-program.ts';
 import {Registry} from '../test/helpers/registry.ts';
@@ -22,6 +23,7 @@ const CALL_MS_MAX = 20;
 export const pullContests: Readonly<Record<string, () => Promise<void>>> = {
 	'pull-gzip': withImages(gzip),
 	'pull-docker': withImages(docker),
+	'pull-tls': tls,
 	'pull-zlib': withImages(zlib),
 	'pull-zstd': withImages(zstd),
 	'pull-ext4': withImages(onJournal),
@@ -57,6 +59,18 @@ async function zlib({multi}: BigImages): Promise<void> {
 	const taken = await seconds(Object.values(withoutPrograms), multi);
 	report('pull-transfer-no-igzip-vs-1.6', {ours: taken(withoutPrograms.oursByTransfer), peer: taken(withoutPrograms.containerd16), unit: 's', target: 0.35});
 	report('pull-client-no-igzip-vs-1.6', {ours: taken(withoutPrograms.oursByClient), peer: taken(withoutPrograms.containerd16), unit: 's', target: 0.5});
+}
+
+/** The same over TLS, which docker-registry speaks with HTTP/1.1 and HTTP/2. */
+async function tls(): Promise<void> {
+	await using authority = await Authority.create();
+	await using images = await BigImages.serve({authority, issued: await authority.issue('registry')});
+	const secure = (entrant: Entrant): Entrant => ({...entrant, reach: ['--hosts-dir', images.hostsDirectory]});
+	const [transfer, client, peer16, peer21] = [secure(oursByTransfer), secure(oursByClient), secure(containerd16), secure(containerd21)] as const;
+	const taken = await seconds([transfer, client, peer16, peer21], images.multi);
+	report('pull-tls-transfer-vs-1.6', {ours: taken(transfer), peer: taken(peer16), unit: 's'});
+	report('pull-tls-transfer-vs-2.1', {ours: taken(transfer), peer: taken(peer21), unit: 's'});
+	report('pull-tls-client-vs-1.6', {ours: taken(client), peer: taken(peer16), unit: 's'});
 }
 
 async function zstd({multiZstd}: BigImages): Promise<void> {

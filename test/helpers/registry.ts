@@ -93,7 +93,7 @@ export class Registry implements AsyncDisposable {
 }
 
 /** Whoever wants tokens or certificates does not answer just anybody. */
-async function listens(host: string, port: number): Promise<boolean> {
+export async function listens(host: string, port: number): Promise<boolean> {
 	const {promise, resolve} = Promise.withResolvers<boolean>();
 	const socket = connect(port, host, () => resolve(true)).on('error', () => resolve(false));
 	try {
