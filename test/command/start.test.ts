@@ -8,6 +8,7 @@ import {programsOf} from '../helpers/releases.ts';
 import {Terminal} from '../helpers/terminal.ts';
 import {mountsUnder} from '../helpers/traces.ts';
 import {sweep} from '../helpers/sweep.ts';
+import {until} from '../helpers/until.ts';
 
 const start = fileURLToPath(new URL('../../scripts/start', import.meta.url));
 
@@ -24,10 +25,16 @@ async function inFreshPlaces(body: (places: {readonly directory: string; readonl
 
 async function nothingIsLeft(t: ExecutionContext, directory: string): Promise<void> {
 	t.deepEqual(await mountsUnder(directory), []);
+	// A spare shim ends when it sees that its daemon has, which it may have to wait for the processor for.
+	await until('processes to end', async () => (await processesOf(directory)).length === 0, {timeoutMs: 5000}).catch(() => undefined);
+	t.deepEqual(await processesOf(directory), []);
+}
+
+async function processesOf(directory: string): Promise<string[]> {
 	const {stdout} = await command('sh', ['-c', `grep -las "$1" /proc/[0-9]*/cmdline | grep -v -e "/$$/" -e "/$PPID/" || true`, 'sh', directory]);
 	const left = await Promise.all(stdout.split('\n').filter(line => line !== '').map(async file => readFile(file, 'utf8').catch(() => '')));
 	// grep and the shell name the directory themselves.
-	t.deepEqual(left.map(line => line.replaceAll('\0', ' ')).filter(line => line.includes(directory) && !line.includes('grep')), []);
+	return left.map(line => line.replaceAll('\0', ' ')).filter(line => line.includes(directory) && !line.includes('grep'));
 }
 
 test.serial('without a terminal it pulls, runs, shows and stops, twice in a row', async t => {
