@@ -2,7 +2,7 @@ import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import type {Digest} from '../../contracts/oci/digest.ts';
 import {untilAborted} from './until-aborted.ts';
 
-/** Tells whoever unpacks which layers have arrived. */
+/** Tells whoever unpacks which layers have arrived, and whether the config has. */
 export class LayerArrivals {
 	readonly #arrivals: ReadonlyMap<Digest, PromiseWithResolvers<void>>;
 

@@ -115,14 +115,11 @@ async function pullImage(job: Job, pulling: Pull, {descriptor, children, below}:
 	const parts = [...config === undefined ? [] : [config], ...layers];
 	const here = await keepBlobs(job, parts, {labels: pulling.sources, parents: below});
 	announce(job, parts.filter(({digest}) => !here.has(digest)), below);
-	const pullMissing = async (part: Job, blob: Descriptor): Promise<void> => here.has(blob.digest) ? undefined : pullBlob(part, pulling, blob, below);
-	if (config !== undefined) {
-		if (config.size > documentBytesMax) {
-			throw new KeelsonError('RESOURCE_EXHAUSTED', `config ${config.digest} has ${config.size} bytes, at most ${documentBytesMax} are read`);
-		}
-		await pullMissing(job, config);
+	if (config !== undefined && config.size > documentBytesMax) {
+		throw new KeelsonError('RESOURCE_EXHAUSTED', `config ${config.digest} has ${config.size} bytes, at most ${documentBytesMax} are read`);
 	}
-	await pullLayers(job, {destination: pulling.destination, descriptor, children}, pullMissing);
+	const pullMissing = async (part: Job, blob: Descriptor): Promise<void> => here.has(blob.digest) ? undefined : pullBlob(part, pulling, blob, below);
+	await pullLayers(job, {destination: pulling.destination, descriptor, children, here}, pullMissing);
 }
 
 function announce(job: Job, descriptors: readonly Descriptor[], parents: readonly string[]): void {

@@ -38,6 +38,12 @@ export async function unpackTargets(job: Job, {unpacks = []}: StoreEnd, {descrip
 	return Promise.all(matching.map(async target => unpackingOf(job, target, platform)));
 }
 
+/** Those that the destination's targets will be, most likely, of an image whose platform is not known yet: to go by, not to rely on. */
+export async function likelyTargets(job: Job, {unpacks = []}: StoreEnd): Promise<readonly Unpacking[]> {
+	const found = await Promise.allSettled(unpacks.map(async target => unpackingOf(job, target, target.platform ?? hostPlatform())));
+	return found.flatMap(result => result.status === 'fulfilled' ? [result.value] : []);
+}
+
 async function unpackingOf(job: Job, {snapshotter: asked}: UnpackTarget, platform: Platform): Promise<Unpacking> {
 	const {settings, differs, scope, metadata} = job;
 	const configured = settings.unpack.find(one => (asked === undefined || asked === '' || one.snapshotter === asked) && platformDistance(one.platform ?? hostPlatform(), platform) !== undefined);

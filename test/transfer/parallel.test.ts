@@ -27,6 +27,30 @@ story('four images with layers in common, pulled at once: each layer is fetched 
 	t.is((await corner.holds()).snapshots.length, 4 + 4 * 2);
 });
 
+story('layers come while the config still does, and are unpacked once it has; one that is wrong fails the pull', async (t, corner) => {
+	for (const isWrong of [false, true]) {
+		const image = imageOf([layerOf(500_000), layerOf()]);
+		const {promise: released, resolve: release} = Promise.withResolvers<void>();
+		await using registry = await SmallRegistry.start(image.manifest, [image], ({path: asked}, response, own) => {
+			if (!asked.endsWith(image.config.digest)) {
+				return false;
+			}
+			void released.then(() => own.serve(isWrong ? {...image.config, bytes: Buffer.alloc(image.config.bytes.length, ' ')} : image.config, response));
+			return true;
+		});
+		const unpacked = new Set<string>();
+		const pulling = corner.pull(registry.reference, {name: `wrong-${isWrong}`, progress: ({event, name}) => event === 'extracted' && unpacked.add(name)});
+		const outcome = Promise.allSettled([pulling]);
+		await until('the layers to be asked for', () => image.layers.every(layer => registry.asksFor(layer) === 1));
+		t.deepEqual([...unpacked], []);
+		release();
+		const [{status}] = await outcome;
+		t.is(status, isWrong ? 'rejected' : 'fulfilled');
+		t.is(unpacked.size, isWrong ? 0 : 2);
+	}
+	t.is((await corner.holds()).snapshots.length, 2);
+});
+
 story('layers are unpacked while the lowest one still comes, and stand in their order in the end', async (t, corner) => {
 	const image = imageOf([layerOf(12_000_000), layerOf(), layerOf()]);
 	const [lowest = layerOf(), ...others] = image.layers;
