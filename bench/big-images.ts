@@ -14,7 +14,7 @@ export class BigImages implements AsyncDisposable {
 	/** Nine gzip layers: whiteouts, opaque directories, hardlinks, xattrs, setuid, devices, odd names and owners. */
 	readonly multi: string;
 	readonly multiZstd: string;
-	/** containerd's, docs/hosts.md; empty where TLS is not served. */
+	/** containerd's, docs/hosts.md; nothing is there where TLS is not served. */
 	readonly hostsDirectory: string;
 	readonly #directory: string;
 	readonly #service: Service;

@@ -3,6 +3,7 @@ import {lstat, mkdir, readFile, readdir, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {promisify} from 'node:util';
 import {until} from '../helpers/until.ts';
+import {hold} from './hold.ts';
 import {processOf, type SemanticsRoom} from './semantics-room.ts';
 import type {Fact} from './semantics-suite.ts';
 
@@ -75,9 +76,8 @@ export function copySemantics(fact: Fact): void {
 
 	fact('files of a container that does not run are those of its snapshot', async (t, room) => {
 		using client = room.fresh();
-		const {snapshots, containers, leases} = client.services;
-		const [snapshotter, held] = ['overlayfs', {lease: 'holder'}];
-		await leases.create({id: held.lease});
+		const {snapshots, containers} = client.services;
+		const [snapshotter, held] = ['overlayfs', await hold(client)];
 		await snapshots.prepare({snapshotter, key: 'base'}, held);
 		await snapshots.commit({snapshotter, key: 'base', name: 'one'}, held);
 		await snapshots.prepare({snapshotter, key: 'mine', parent: 'one'}, held);

@@ -5,6 +5,7 @@ import {gzipSync} from 'node:zlib';
 import {image, layerType, pushImage, type Layer} from '../helpers/oci-image.ts';
 import {Registry} from '../helpers/registry.ts';
 import {tar} from '../helpers/tar-writer.ts';
+import {hold} from './hold.ts';
 import type {Fact} from './semantics-suite.ts';
 import type {SemanticsRoom} from './semantics-room.ts';
 import {digestOf, write} from './write-content.ts';
@@ -75,7 +76,7 @@ export function diffSemantics(fact: Fact): void {
 async function apply(room: SemanticsRoom, mediaType: string, bytes: Buffer, payloads: Readonly<Record<string, {readonly typeUrl: string; readonly value: Uint8Array}>> = {}) {
 	using client = room.fresh();
 	const digest = digestOf(bytes);
-	await write(client, 'layer', bytes, {digest});
+	await write(client, 'layer', bytes, {digest, ...await hold(client)});
 	const root = path.join(room.daemon.scratch, `applied-${randomBytes(4).toString('hex')}`);
 	await mkdir(root);
 	const {applied} = await client.services.diff.apply({

@@ -2,6 +2,7 @@ import {createHash} from 'node:crypto';
 import {EventsDefinition} from '../../api/gen/services/ttrpc/events/v1/events.ts';
 import {connectTtrpc} from '../../lib/ttrpc/client.ts';
 import {ttrpcClientFor} from '../../lib/ttrpc/typed-service.ts';
+import {hold} from './hold.ts';
 import type {Fact} from './semantics-suite.ts';
 import {SPEC_TYPE, json} from './semantics-room.ts';
 import {digestOf, write} from './write-content.ts';
@@ -38,9 +39,7 @@ export function recordSemantics(fact: Fact): void {
 			t.deepEqual((await containers.list({filters: [filter]})).containers.map(({id}) => id), [...ids], filter);
 		}
 		const snapshotter = 'overlayfs';
-		// Or another test's deletion collects what nothing refers to yet.
-		const held = {lease: 'lease-1'};
-		await leases.create({id: held.lease, labels: {kind: 'test'}});
+		const held = await hold(client);
 		await snapshots.prepare({snapshotter, key: 'base-active', labels: {kind: 'base'}}, held);
 		await snapshots.commit({snapshotter, key: 'base-active', name: 'base'}, held);
 		await snapshots.prepare({snapshotter, key: 'child', parent: 'base', labels: {kind: 'child'}}, held);
@@ -51,6 +50,7 @@ export function recordSemantics(fact: Fact): void {
 			}
 			t.deepEqual(found, [...names], filter);
 		}
+		await leases.create({id: 'lease-1', labels: {kind: 'test'}});
 		t.deepEqual((await leases.list({filters: ['id==lease-1']})).leases.map(({id}) => id), ['lease-1']);
 		t.deepEqual((await leases.list({filters: ['labels.kind==test']})).leases.map(({id}) => id), ['lease-1']);
 		t.deepEqual((await leases.list({filters: ['id==other']})).leases, []);
@@ -64,8 +64,7 @@ export function recordSemantics(fact: Fact): void {
 		using client = room.fresh();
 		const {images, containers, snapshots, leases, content} = client.services;
 		const [snapshotter, longest, longer] = ['overlayfs', {a: 'b'.repeat(4095)}, {a: 'b'.repeat(4096)}];
-		await leases.create({id: 'holder'});
-		await write(client, 'r', 'labelled', {digest: digestOf('labelled'), lease: 'holder'});
+		await write(client, 'r', 'labelled', {digest: digestOf('labelled'), ...await hold(client)});
 		for (const [labels, code] of [[longer, 'INVALID_ARGUMENT'], [longest, undefined]] as const) {
 			for (const call of [
 				async () => images.create({image: {name: 'i', target, labels}}), async () => containers.create({container: record('c', {labels})}),
@@ -174,8 +173,7 @@ export function recordSemantics(fact: Fact): void {
 		const longer = `${'y'.repeat(200)} /:@ë`;
 		await services.images.create({image: {name: longer, target}});
 		t.is((await services.images.get({name: longer})).image?.name, longer);
-		await services.leases.create({id: 'holder'});
-		await services.snapshots.prepare({snapshotter: 'overlayfs', key: longer}, {lease: 'holder'});
+		await services.snapshots.prepare({snapshotter: 'overlayfs', key: longer}, await hold(client));
 		t.is((await services.snapshots.stat({snapshotter: 'overlayfs', key: longer})).info?.name, longer);
 		await write(client, longer, 'abc');
 		t.is((await services.content.status({ref: longer})).status?.offset, 3n);

@@ -1,6 +1,7 @@
 import {lstat} from 'node:fs/promises';
 import {release} from 'node:os';
 import type {Client} from '../../client/index.ts';
+import {hold} from './hold.ts';
 import type {Fact} from './semantics-suite.ts';
 
 const snapshotter = 'overlayfs';
@@ -75,12 +76,6 @@ export function snapshotSemantics(fact: Fact): void {
 		}
 		t.true((await snapshots.usage({snapshotter, key: 'one'})).inodes >= 1n);
 	});
-}
-
-/** A lease for calls: what nothing refers to yet is collected, with a peer also when another test deletes something. */
-async function hold(client: Client): Promise<{readonly lease: string}> {
-	await client.services.leases.create({id: 'holder'});
-	return {lease: 'holder'};
 }
 
 async function namesOf(client: Client): Promise<string[]> {
