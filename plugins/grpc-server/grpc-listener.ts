@@ -50,6 +50,8 @@ export class GrpcListener implements AsyncDisposable {
 		socket.once('close', () => this.#sockets.delete(socket));
 		// A connection that breaks ends its own calls, and nothing else.
 		socket.on('error', () => {});
+		// Nobody speaks HTTP/2 one way, and node leaves a socket open that may be open one way.
+		socket.once('end', () => socket.end());
 		this.#server.emit('connection', socket);
 	}
 
