@@ -7,12 +7,15 @@ import {compareTrees} from './compare-trees.ts';
 import {withContestants} from './contestants.ts';
 import {clientSeconds, containerd16, containerd16ByDocker, containerd21, oursByClient, oursByCommand, oursByDocker, oursByTransfer, pullSeconds, withEntrant, withoutPrograms, type Entrant} from './entrants.ts';
 import {onFreshDisk} from './fresh-disk.ts';
+import {farRegistry} from './pull-far.ts';
+import {add, inTurns, middle} from './in-turns.ts';
 import {median, report, reportLimit, timed} from './measure.ts';
 import {loadDuring, type Load} from './pull-load.ts';
 import {shareFetchedAgain} from './resume.ts';
 import {pushManyLayers, pushRelatives} from './small-images.ts';
 
-const ROUNDS = 3;
+/** Second pulls in each round. */
+const AGAIN = 3;
 const RESIDENT_MEGABYTES_MAX = 300;
 const CALL_MS_MAX = 20;
 
@@ -29,6 +32,7 @@ export const pullContests: Readonly<Record<string, () => Promise<void>>> = {
 	'pull-ext4': withImages(onJournal),
 	'pull-load': withImages(load),
 	'pull-layers': manyLayers,
+	'pull-far': farRegistry,
 	'pull-resume': async () => reportLimit('pull-fetched-again-after-kill-9', {ours: 100 * await shareFetchedAgain(), limit: 25, unit: '%'}),
 	'pull-trees': withImages(sameTrees),
 };
@@ -119,7 +123,7 @@ async function load({multi}: BigImages): Promise<void> {
 	for (const entrant of inTurns([oursByTransfer, containerd16, containerd21])) {
 		await onFreshDisk('tmpfs', async () => withEntrant(entrant, async (pull, daemon) => {
 			add(loads, entrant, await loadDuring(daemon, async () => pull(multi)));
-			for (let round = 0; round < ROUNDS; round++) {
+			for (let round = 0; round < AGAIN; round++) {
 				add(again, entrant, await pull(multi));
 				add(alone, entrant, await clientSeconds(entrant, daemon));
 			}
@@ -182,17 +186,4 @@ async function seconds(entrants: readonly Entrant[], image: string): Promise<(en
 		add(samples, entrant, await onFreshDisk('tmpfs', async () => withEntrant(entrant, async pull => pull(image))));
 	}
 	return entrant => middle(samples, entrant);
-}
-
-/** Every entrant once in each round, the first to go changing with each. */
-function inTurns(entrants: readonly Entrant[]): readonly Entrant[] {
-	return Array.from({length: ROUNDS}, (_, round) => [...entrants.slice(round % entrants.length), ...entrants.slice(0, round % entrants.length)]).flat();
-}
-
-function add<T>(samples: Map<Entrant, T[]>, entrant: Entrant, sample: T): void {
-	samples.set(entrant, [...samples.get(entrant) ?? [], sample]);
-}
-
-function middle(samples: ReadonlyMap<Entrant, readonly number[]>, entrant: Entrant): number {
-	return median(samples.get(entrant) ?? []);
 }

@@ -13,6 +13,8 @@ export interface RegistryConfig {
 	readonly token?: {readonly realm: string; readonly certificateFile: string};
 	/** Sends whoever asks for a blob to an object store at this address. */
 	readonly redirect?: string;
+	/** Serves what that one stores, which goes with that one; default: nothing yet. */
+	readonly of?: Registry;
 }
 
 /** A real registry (Debian's docker-registry) on a loopback port of its own, plain HTTP, its blobs in a fresh directory that goes with it. */
@@ -44,13 +46,13 @@ export class Registry implements AsyncDisposable {
 		}
 	}
 
-	static async #attempt(root: string, {tls, token, redirect}: RegistryConfig): Promise<Registry> {
+	static async #attempt(root: string, {tls, token, redirect, of}: RegistryConfig): Promise<Registry> {
 		const host = `127.0.0.1:${await freePort()}`;
 		const config = path.join(root, 'config.yml');
 		await writeFile(config, [
 			'version: 0.1',
 			'log: {level: error, accesslog: {disabled: true}}',
-			`storage: {filesystem: {rootdirectory: ${root}/storage}, delete: {enabled: true}}`,
+			`storage: {filesystem: {rootdirectory: ${of?.root ?? root}/storage}, delete: {enabled: true}}`,
 			`http: ${JSON.stringify({addr: host, ...tls === undefined ? {} : {tls: {certificate: tls.certificateFile, key: tls.keyFile, ...tls.client === undefined ? {} : {clientcas: [tls.client]}}}})}`,
 			...token === undefined ? [] : [`auth: ${JSON.stringify({token: {realm: token.realm, service: 'registry', issuer: 'keelson-test', rootcertbundle: token.certificateFile}})}`],
 			...redirect === undefined ? [] : [`middleware: ${JSON.stringify({storage: [{name: 'redirect', options: {baseurl: redirect}}]})}`],
