@@ -5,7 +5,8 @@ import {availableParallelism} from 'node:os';
 import {z} from 'zod';
 import {TreeCopy} from '../../contracts/copy/copy.ts';
 import {Differ} from '../../contracts/diff/diff.ts';
-import {definePlugin, definePlugins, once, type Plugin} from '../../kernel/index.ts';
+import {EventBus} from '../../contracts/event/event.ts';
+import {definePlugin, definePlugins, once, one, type Plugin} from '../../kernel/index.ts';
 import {TarDiffer} from './differ.ts';
 import type {Inflater} from './inflate.ts';
 import type {StreamProcessor} from './processor-chain.ts';
@@ -21,9 +22,9 @@ const config = z.strictObject({
 const differ = (processors: readonly StreamProcessor[]): Plugin => definePlugin({
 	id: 'io.containerd.differ.v1.walking',
 	provides: Differ,
-	requires: {},
+	requires: {events: one(EventBus)},
 	config,
-	async init({config: {decompressor, workers}, state, container, lifetime, log}) {
+	async init({config: {decompressor, workers}, services: {events}, state, container, lifetime, log}) {
 		const libraries = decompressor === 'auto' ? 'system' : 'own';
 		const told = new Set<Inflater>();
 		const inflated = (by: Inflater): void => {
@@ -34,6 +35,7 @@ const differ = (processors: readonly StreamProcessor[]): Plugin => definePlugin(
 		};
 		const cores = availableParallelism();
 		const pool = lifetime.use(new WorkerPool(workers === 0 ? cores : workers));
+		startAhead(pool, events, lifetime);
 		const isUpperWhole = !await isSet('redirect_dir') && !await isSet('metacopy');
 		container.register(TarDiffer, {useFactory: once(() => new TarDiffer({pool, mountDirectory: state, libraries, inflated, cores, processors, isUpperWhole}))});
 		return container.resolve(TarDiffer);
@@ -56,6 +58,20 @@ const copy = definePlugin({
 
 /** The differ runs what the daemon's `[stream_processors]` name. */
 export const plugin = definePlugins((daemon, refuse) => [differ(readProcessors(daemon, refuse)), copy]);
+
+/** A client that pulls keeps documents first, then layers, and has those applied: the first thread starts meanwhile, and ends when it is idle. */
+function startAhead(pool: WorkerPool, events: EventBus, lifetime: AsyncDisposableStack): void {
+	const ending = new AbortController();
+	lifetime.defer(() => ending.abort());
+	const contents = events.subscribe({filters: ['topic=="/content/create"'], signal: ending.signal});
+	const listen = async (): Promise<void> => {
+		for await (const _ of contents) {
+			pool.wake();
+		}
+	};
+	// One that is cut off, thousands of events behind, has a thread by then.
+	void listen().catch(() => undefined);
+}
 
 /** A default of overlayfs for mounts that do not say otherwise. */
 async function isSet(parameter: string): Promise<boolean> {

@@ -31,6 +31,13 @@ export class WorkerPool implements AsyncDisposable {
 		return [...this.#threads].reduce((sum, {load}) => sum + load, this.#queue.length);
 	}
 
+	/** Jobs may come: there is a thread from now on, until it has been idle for some time. */
+	wake(): void {
+		if (!this.#isClosed && this.#threads.size === 0) {
+			this.#startThread();
+		}
+	}
+
 	/** A job will come soon: the thread for it starts meanwhile, where there is none. Disposed once the job has come, or does not any more. */
 	expect(): Disposable {
 		this.#expected++;
