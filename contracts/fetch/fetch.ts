@@ -26,6 +26,8 @@ export interface RegistryOptions {
 	readonly defaultScheme?: string;
 	/** Sent with each request to the registry. */
 	readonly headers?: ReadonlyMap<string, string>;
+	/** What is resolved will be read whole, as far as the caller knows: what takes time may begin meanwhile. */
+	readonly isToBeRead?: boolean;
 	/** Asked when the registry wants to know who is there, with the challenges that it sent (one `WWW-Authenticate` header, at most 16 KiB); undefined: anonymous. */
 	readonly credentials?: (host: string, signal: AbortSignal, challenge: string) => Promise<Credentials | undefined>;
 	readonly signal?: AbortSignal;

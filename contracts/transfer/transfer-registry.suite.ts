@@ -17,6 +17,8 @@ export type Lie = (asked: Asked, response: ServerResponse, registry: SmallRegist
 /** A registry on loopback that serves what a test made, in repository `app`, and lies as it is told. */
 export class SmallRegistry implements AsyncDisposable {
 	readonly asked: Asked[] = [];
+	/** Connections that were ever made. */
+	connections = 0;
 	readonly #server: Server;
 	readonly #parts: Map<string, Part>;
 	readonly #lie: Lie;
@@ -33,6 +35,7 @@ export class SmallRegistry implements AsyncDisposable {
 		const server = createServer().listen(0, '127.0.0.1');
 		await once(server, 'listening');
 		const registry = new SmallRegistry(server, new Map<string, Part>([...all.map(part => [part.digest, part] as const), ['latest', root]]), lie);
+		server.on('connection', () => registry.connections++);
 		server.on('request', (request, response) => {
 			registry.#answer(request, response);
 		});

@@ -66,11 +66,12 @@ export class BodyThread implements AsyncDisposable {
 		return head.promise;
 	}
 
-	/** A large answer will be asked for soon: the thread starts meanwhile. */
-	expect(): void {
+	/** A large answer will be asked for soon: the thread starts meanwhile, and connects. */
+	expect({url, headers}: Pick<LargeRequest, 'url' | 'headers'>, trust: Trust): void {
 		if (!this.#isDisposed && this.#pending.size === 0) {
 			clearTimeout(this.#idle);
 			this.#worker ??= this.#start();
+			this.#worker.postMessage({kind: 'expect', url: url.href, headers, trust} satisfies BodyOrder);
 			this.#rest();
 		}
 	}

@@ -14,6 +14,8 @@ import {OnlyHttp2Error} from './raw-connections.ts';
 import type {RawRequest, Sink} from './raw-exchange.ts';
 
 export type BodyOrder =
+	/** Something at this address will be asked for soon. */
+	| {readonly kind: 'expect'; readonly url: string; readonly headers: HttpRequest['headers']; readonly trust: Trust}
 	| {readonly id: number; readonly kind: 'get'; readonly url: string; readonly headers: HttpRequest['headers']; readonly trust: Trust; readonly headersTimeoutMs: number; readonly stallTimeoutMs: number}
 	/** A piece was read, and may be filled again, also for another answer. */
 	| {readonly id: number; readonly kind: 'read'; readonly piece: number}
@@ -46,6 +48,10 @@ const pool = new PiecePool();
 
 parentPort?.on('message', (order: BodyOrder) => {
 	switch (order.kind) {
+		case 'expect': {
+			expect(order);
+			break;
+		}
 		case 'get': {
 			void get(order);
 			break;
@@ -61,6 +67,13 @@ parentPort?.on('message', (order: BodyOrder) => {
 		}
 	}
 });
+
+function expect({url: address, headers, trust}: Extract<BodyOrder, {kind: 'expect'}>): void {
+	const url = new URL(address);
+	if (proxyFor(url, environment) === undefined) {
+		raw.expect(url, trust, headers);
+	}
+}
 
 async function get({id, url: address, headers, trust, headersTimeoutMs, stallTimeoutMs}: Extract<BodyOrder, {kind: 'get'}>): Promise<void> {
 	const ending = new AbortController();

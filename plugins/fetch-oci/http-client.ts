@@ -4,9 +4,9 @@ import {KeelsonError} from '../../kernel/errors.ts';
 import {Agents} from './agents.ts';
 import {BodyThread} from './body-thread.ts';
 import type {Trust} from './hosts.ts';
-import {PlainClient} from './plain-client.ts';
 import {proxyFor} from './proxy.ts';
 import {SentBody} from './sent-body.ts';
+import {SmallClient} from './small-client.ts';
 
 /** A message to a registry. */
 export interface HttpRequest {
@@ -49,7 +49,7 @@ export class HttpClient implements AsyncDisposable {
 	readonly #options: HttpOptions;
 	readonly #agents: Agents;
 	readonly #thread: BodyThread;
-	readonly #plain = new PlainClient();
+	readonly #smalls = new SmallClient();
 
 	constructor(options: HttpOptions) {
 		this.#options = options;
@@ -77,13 +77,13 @@ export class HttpClient implements AsyncDisposable {
 		}
 	}
 
-	/** Something large will be asked for soon. */
-	expectLarge(): void {
-		this.#thread.expect();
+	/** Something large will be asked for soon, where this is. */
+	expectLarge(what: Pick<HttpRequest, 'url' | 'headers'>, trust: Trust): void {
+		this.#thread.expect(what, trust);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		this.#plain[Symbol.dispose]();
+		this.#smalls[Symbol.dispose]();
 		await Promise.all([this.#agents[Symbol.asyncDispose](), this.#thread[Symbol.asyncDispose]()]);
 	}
 
@@ -103,8 +103,8 @@ export class HttpClient implements AsyncDisposable {
 	async #small({method, url, headers, body, signal}: HttpRequest, trust: Trust): Promise<HttpResponse> {
 		const own = {'user-agent': this.#options.userAgent, ...(body instanceof Uint8Array ? {'content-length': String(body.length)} : {}), ...headers};
 		const isSmall = body === undefined || typeof body === 'string' || (body instanceof Uint8Array && body.length <= SMALL_BYTES);
-		if (isSmall && url.protocol === 'http:' && proxyFor(url, this.#options.environment ?? {}) === undefined) {
-			return {url, ...await this.#plain.send({method, url, headers: own, body, signal, connectTimeoutMs: trust.dialTimeoutMs, ...this.#timeouts()})};
+		if (isSmall && proxyFor(url, this.#options.environment ?? {}) === undefined) {
+			return {url, ...await this.#smalls.send({method, url, trust, headers: own, body, signal, ...this.#timeouts()})};
 		}
 		using sending = isSmall ? undefined : new SentBody(body, this.#options.stallTimeoutMs);
 		const signals = [...(signal === undefined ? [] : [signal]), ...(sending === undefined ? [] : [sending.signal])];

@@ -1,19 +1,25 @@
 import type {Trust} from './hosts.ts';
 import type {RawConnection} from './raw-connection.ts';
-import {RawConnections, type Way} from './raw-connections.ts';
+import {RawConnections} from './raw-connections.ts';
 import {RawExchange, type RawRequest, type Sink} from './raw-exchange.ts';
+import {wayTo, type Way} from './way.ts';
 
 /** GET over HTTP/1.1 with no proxy between, in the thread for large answers. */
 export class RawClient {
 	readonly #connections = new RawConnections();
+
+	/** Something will be asked for soon: a connection is opened meanwhile. */
+	expect(url: URL, trust: Trust, headers: RawRequest['headers']): void {
+		this.#connections.expect(wayTo(url, trust, headers));
+	}
 
 	/**
 	 * Resolves once the answer is in the sink's pieces, all of them sent. Rejects with OnlyHttp2Error before anything came, with the network's own error after what
 	 * came was sent, and with the signal's reason.
 	 */
 	async get(request: RawRequest, trust: Trust, sink: Sink, signal: AbortSignal): Promise<void> {
-		const way: Way = {url: request.url, trust, host: Object.entries(request.headers).find(([name]) => name.toLowerCase() === 'host')?.[1]};
-		const kept = this.#connections.kept(way);
+		const way = wayTo(request.url, trust, request.headers);
+		const kept = await this.#connections.kept(way, signal);
 		if (kept !== undefined && await this.#ask(kept, {request, way, sink, signal, isKept: true})) {
 			return;
 		}

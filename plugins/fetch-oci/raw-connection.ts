@@ -1,6 +1,7 @@
-import {isIP, connect as connectPlain, type OnReadOpts, type Socket, type TcpNetConnectOpts} from 'node:net';
+import {connect as connectPlain, type OnReadOpts, type Socket} from 'node:net';
 import type {ConnectionOptions} from 'node:tls';
-import type {Trust} from './hosts.ts';
+import {established} from './established.ts';
+import {addressOf, tlsOptionsOf, type Way} from './way.ts';
 
 /** Whoever has the connection for now. */
 export interface Taker {
@@ -12,17 +13,6 @@ export interface Taker {
 	ended(error: Error | undefined): void;
 }
 
-/** Where a connection leads. */
-export interface Endpoint {
-	readonly url: URL;
-	/** By which the other side is asked for its certificate; empty: none, it is an address. */
-	readonly serverName: string;
-	readonly trust: Trust;
-	readonly connectTimeoutMs: number;
-}
-
-const KEEP_ALIVE_MS = 60_000;
-
 /** A connection whose bytes the kernel (or TLS) puts where they are wanted, with no buffer between. */
 export class RawConnection {
 	readonly #socket: Socket;
@@ -30,24 +20,12 @@ export class RawConnection {
 	#error: Error | undefined;
 
 	/** Resolves once it stands. `spare` may be shared by all connections of a thread. Rejects with the network's own error, or the signal's reason. */
-	static async open(endpoint: Endpoint, spare: Uint8Array, signal: AbortSignal): Promise<RawConnection> {
-		const create = endpoint.url.protocol === 'https:' ? secureFrom(await import('node:tls'), endpoint) : plainFrom(endpoint);
-		signal.throwIfAborted();
+	static async open(way: Way, spare: Uint8Array, signal?: AbortSignal): Promise<RawConnection> {
+		const create = way.url.protocol === 'https:' ? secureFrom(await import('node:tls'), way) : plainFrom(way);
+		signal?.throwIfAborted();
 		const connection = new RawConnection(create, spare);
-		const socket = connection.#socket;
-		const standing = Promise.withResolvers<void>();
-		const abort = (): void => connection.destroy(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
-		const timer = setTimeout(() => connection.destroy(new Error(`connect timeout: no connection to ${endpoint.url.host} within ${endpoint.connectTimeoutMs} ms`)), endpoint.connectTimeoutMs);
-		signal.addEventListener('abort', abort, {once: true});
-		socket.once(endpoint.url.protocol === 'https:' ? 'secureConnect' : 'connect', () => standing.resolve());
-		socket.once('close', () => standing.reject(connection.#error ?? new Error(`${endpoint.url.host} closed the connection`)));
-		try {
-			await standing.promise;
-			return connection;
-		} finally {
-			clearTimeout(timer);
-			signal.removeEventListener('abort', abort);
-		}
+		await established(connection.#socket, way, signal);
+		return connection;
 	}
 
 	private constructor(create: (onread: OnReadOpts) => Socket, spare: Uint8Array) {
@@ -106,34 +84,13 @@ export class RawConnection {
 	}
 }
 
-function plainFrom({url}: Endpoint): (onread: OnReadOpts) => Socket {
-	return onread => connectPlain({...addressOf(url, 80), onread});
+function plainFrom(way: Way): (onread: OnReadOpts) => Socket {
+	return onread => connectPlain({...addressOf(way), onread});
 }
 
-function secureFrom({connect}: {connect(options: ConnectionOptions): Socket}, {url, serverName, trust: {skipVerify, ca, client}}: Endpoint): (onread: OnReadOpts) => Socket {
+function secureFrom({connect}: {connect(options: ConnectionOptions): Socket}, way: Way): (onread: OnReadOpts) => Socket {
 	return onread => {
-		const options: ConnectionOptions & {readonly onread: OnReadOpts} = {
-			...addressOf(url, 443), onread,
-			ALPNProtocols: ['http/1.1'],
-			rejectUnauthorized: !skipVerify,
-			...(serverName === '' ? {} : {servername: serverName}),
-			...(ca === undefined ? {} : {ca: [...ca]}),
-			...(client === undefined ? {} : {cert: client.map(({certificate}) => certificate), key: client.map(({key}) => key)}),
-		};
+		const options: ConnectionOptions & {readonly onread: OnReadOpts} = {...addressOf(way), ...tlsOptionsOf(way), onread, ALPNProtocols: ['http/1.1']};
 		return connect(options);
 	};
-}
-
-function addressOf(url: URL, port: number): TcpNetConnectOpts {
-	return {host: bare(url.hostname), port: url.port === '' ? port : Number(url.port), noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS};
-}
-
-/** The name that a certificate must have: of what is asked for (the `host` header, where one is given), unless it is an address. */
-export function serverNameOf(url: URL, host: string | undefined): string {
-	const name = host === undefined || !URL.canParse(`https://${host}`) ? url.hostname : new URL(`https://${host}`).hostname;
-	return isIP(bare(name)) === 0 ? name : '';
-}
-
-function bare(hostname: string): string {
-	return hostname.replace(/^\[|\]$/g, '');
 }

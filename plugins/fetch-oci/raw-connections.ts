@@ -1,20 +1,11 @@
-import {CONNECT_TIMEOUT_MS} from './agents.ts';
-import {RawConnection, serverNameOf} from './raw-connection.ts';
-import type {Trust} from './hosts.ts';
+import {RawConnection} from './raw-connection.ts';
+import {isProtocolRefused, keyOf, type Way} from './way.ts';
 
 /** Heads come here, and what comes with them: bytes are copied from it at once, so all connections share it. */
 const SPARE_BYTES = 8 * 1024;
 const IDLE_MS = 4000;
 const IDLE_MAX = 64;
 const ORIGINS_MAX = 256;
-
-/** What is asked for, and who answers. */
-export interface Way {
-	readonly url: URL;
-	readonly trust: Trust;
-	/** The header, where the request has one. */
-	readonly host: string | undefined;
-}
 
 /** The other side speaks no HTTP/1.1. */
 export class OnlyHttp2Error extends Error {}
@@ -24,10 +15,28 @@ export class RawConnections {
 	readonly #spare = Buffer.alloc(SPARE_BYTES);
 	/** The newest last. */
 	readonly #idle = new Map<RawConnection, {readonly key: string; readonly timer: NodeJS.Timeout}>();
+	/** Opened before anybody asks, and not taken yet. */
+	readonly #opening = new Map<string, Promise<RawConnection | undefined>>();
 	readonly #onlyHttp2 = new Set<string>();
 
-	/** One that was used before, if there is one: the other side may have closed it without being heard of yet. */
-	kept(way: Way): RawConnection | undefined {
+	/** Something will be asked for soon: a connection is opened meanwhile, unless there is one. That it fails is told to whoever asks. */
+	expect(way: Way): void {
+		const key = keyOf(way);
+		if (this.#opening.has(key) || [...this.#idle.values()].some(({key: own}) => own === key)) {
+			return;
+		}
+		const opening = this.open(way).catch(() => undefined);
+		this.#opening.set(key, opening);
+		void opening.then(connection => {
+			if (this.#opening.get(key) === opening) {
+				this.#opening.delete(key);
+				this.#keepOpened(connection, way);
+			}
+		});
+	}
+
+	/** One that stands already, if there is one: the other side may have closed it without being heard of yet. Rejects with the signal's reason. */
+	async kept(way: Way, signal: AbortSignal): Promise<RawConnection | undefined> {
 		const key = keyOf(way);
 		for (const [connection, {key: own}] of [...this.#idle].toReversed()) {
 			if (own === key) {
@@ -37,23 +46,24 @@ export class RawConnections {
 				}
 			}
 		}
-		return undefined;
+		const opening = this.#opening.get(key);
+		this.#opening.delete(key);
+		return opening === undefined ? undefined : this.#awaited(opening, way, signal);
 	}
 
 	/** Rejects with OnlyHttp2Error, at once where it is known already. */
-	async open(way: Way, signal: AbortSignal): Promise<RawConnection> {
-		const {url, trust, host} = way;
+	async open(way: Way, signal?: AbortSignal): Promise<RawConnection> {
+		const {url} = way;
 		const key = keyOf(way);
 		if (this.#onlyHttp2.has(key)) {
 			throw new OnlyHttp2Error(url.host);
 		}
 		try {
-			const connection = await RawConnection.open({url, trust, serverName: serverNameOf(url, host), connectTimeoutMs: trust.dialTimeoutMs ?? CONNECT_TIMEOUT_MS}, this.#spare, signal);
+			const connection = await RawConnection.open(way, this.#spare, signal);
 			connection.onClose(() => this.#forget(connection));
 			return connection;
 		} catch (error) {
-			// ALPN's answer (RFC 7301, section 3.2).
-			if (!(error instanceof Error && 'code' in error && String(error.code).endsWith('ALERT_NO_APPLICATION_PROTOCOL'))) {
+			if (!isProtocolRefused(error)) {
 				throw error;
 			}
 			if (this.#onlyHttp2.size >= ORIGINS_MAX) {
@@ -80,12 +90,29 @@ export class RawConnections {
 		});
 	}
 
+	async #awaited(opening: Promise<RawConnection | undefined>, way: Way, signal: AbortSignal): Promise<RawConnection | undefined> {
+		const aborted = Promise.withResolvers<never>();
+		const abort = (): void => aborted.reject(signal.reason);
+		signal.addEventListener('abort', abort, {once: true});
+		try {
+			signal.throwIfAborted();
+			return await Promise.race([opening, aborted.promise]);
+		} catch (error) {
+			void opening.then(connection => this.#keepOpened(connection, way));
+			throw error;
+		} finally {
+			signal.removeEventListener('abort', abort);
+		}
+	}
+
+	#keepOpened(connection: RawConnection | undefined, way: Way): void {
+		if (connection !== undefined) {
+			this.keep(connection, way);
+		}
+	}
+
 	#forget(connection: RawConnection): void {
 		clearTimeout(this.#idle.get(connection)?.timer);
 		this.#idle.delete(connection);
 	}
-}
-
-function keyOf({url, trust, host}: Way): string {
-	return JSON.stringify([url.protocol, url.host, serverNameOf(url, host), trust]);
 }

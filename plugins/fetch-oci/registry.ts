@@ -43,6 +43,9 @@ export class OciRegistry implements Registry {
 	async resolve(reference: string, options: RegistryOptions = {}): Promise<Repository> {
 		const parsed = parseReference(reference);
 		const session = await this.#session(parsed, options);
+		if (options.isToBeRead === true) {
+			session.expectLarge();
+		}
 		try {
 			return new OciRepository({name: formatReference(parsed), descriptor: await descriptorOf(session, parsed)}, session, this.#parts.ranges ?? WHOLE);
 		} catch (error) {

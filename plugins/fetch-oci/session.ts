@@ -67,7 +67,10 @@ export class Session {
 
 	/** Something large will be asked for soon. */
 	expectLarge(): void {
-		this.#parts.http.expectLarge();
+		const host = this.#parts.hosts.find(({capabilities}) => capabilities.has('pull'));
+		if (host !== undefined) {
+			this.#parts.http.expectLarge({url: host.base, headers: this.#headersOf(host)}, host.trust);
+		}
 	}
 
 	/** A signal that ends with the session, or with the one given. */
@@ -122,7 +125,7 @@ export class Session {
 		for (let attempt = isRepeatable ? 1 : ATTEMPTS; ; attempt++) {
 			const scopes = mergeScopes([`repository:${this.reference.repository}:${capability === 'push' ? 'pull,push' : 'pull'}`, ...this.#scopes]);
 			const authorization = this.#authorizer.headerFor(host, scopes);
-			const own = {...Object.fromEntries(this.#parts.options.headers ?? []), ...host.headers, ...(authorization === undefined ? {} : {authorization})};
+			const own = {...this.#headersOf(host), ...(authorization === undefined ? {} : {authorization})};
 			const response = await this.#send({
 				method: request.method, url, signal, headers: {...headersTo(url, host.base, own), ...request.headers}, ...(request.body === undefined ? {} : {body: request.body}), isLarge: request.isLarge === true,
 			}, host.trust, attempt);
@@ -158,6 +161,10 @@ export class Session {
 				await this.#backOff(response, {attempt, signal, what: `GET request to ${shown(url)}`});
 			}
 		}
+	}
+
+	#headersOf(host: RegistryHost): Readonly<Record<string, string>> {
+		return {...Object.fromEntries(this.#parts.options.headers ?? []), ...host.headers};
 	}
 
 	/** Undefined when the connection was lost, and it is time to try again. */

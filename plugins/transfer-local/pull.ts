@@ -5,7 +5,7 @@ import {isIndex, isManifest} from '../../contracts/oci/media-type.ts';
 import type {Labels} from '../../contracts/oci/labels.ts';
 import {parseReference} from '../../contracts/oci/reference.ts';
 import type {RegistryEnd, StoreEnd} from '../../contracts/transfer/transfer.ts';
-import {KeelsonError} from '../../kernel/errors.ts';
+import {isKeelsonError, KeelsonError} from '../../kernel/errors.ts';
 import {choosePlatforms} from './choose-platforms.ts';
 import type {Job} from './job.ts';
 import {keepBlobs} from './keep-blobs.ts';
@@ -37,7 +37,9 @@ export async function pull(job: Job, source: RegistryEnd, destination: StoreEnd)
 	checkUnpacks(job, destination);
 	job.report(`Resolving from ${place}`);
 	const {hostDirectory} = job.settings;
-	await using repository = await job.registry.resolve(reference, {...(hostDirectory === '' ? {} : {hostDirectory}), ...source.options, signal: job.request.signal});
+	const name = destination.name === '' ? reference : destination.name;
+	const isToBeRead = await isUnknown(job, name);
+	await using repository = await job.registry.resolve(reference, {...(hostDirectory === '' ? {} : {hostDirectory}), ...source.options, isToBeRead, signal: job.request.signal});
 	const {descriptor: target} = repository;
 	job.report(`Pulling from ${place}`);
 	job.report('fetching image content', reference, {descriptor: target});
@@ -45,13 +47,26 @@ export async function pull(job: Job, source: RegistryEnd, destination: StoreEnd)
 	if (manifests === 0) {
 		throw new KeelsonError('NOT_FOUND', `image ${reference} has no manifest for the platform that was asked for: not found`);
 	}
-	const image = await saveImage(job, {name: destination.name === '' ? reference : destination.name, labels: destination.labels ?? {}, target});
+	const image = await saveImage(job, {name, labels: destination.labels ?? {}, target});
 	job.report('saved', image.name, {descriptor: image.target});
 	for (const notice of repository.notices?.() ?? []) {
 		job.report(notice);
 	}
 	job.report(`Completed pull from ${place}`);
 	return [image];
+}
+
+/** Whoever has an image by that name most often has what it stands for. */
+async function isUnknown(job: Job, name: string): Promise<boolean> {
+	try {
+		await job.scope.images.get(name);
+		return false;
+	} catch (error) {
+		if (isKeelsonError(error, 'NOT_FOUND')) {
+			return true;
+		}
+		throw error;
+	}
 }
 
 /** Resolves to the number of image manifests that came with all they need. */

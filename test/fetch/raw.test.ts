@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto';
-import {createServer, type AddressInfo, type Socket} from 'node:net';
+import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import type {Trust} from '../../plugins/fetch-oci/hosts.ts';
@@ -10,6 +10,7 @@ import type {RawRequest} from '../../plugins/fetch-oci/raw-exchange.ts';
 import {Authority, type Issued} from '../helpers/authority.ts';
 import {until} from '../helpers/until.ts';
 import {ByteServer} from './byte-server.ts';
+import {listening} from './listening.ts';
 
 const openly: Trust = {skipVerify: false};
 const large = randomBytes(3 * 1024 * 1024 + 7);
@@ -437,4 +438,59 @@ test('certificates are asked for by name, and refused where nobody stands for th
 	t.regex((await get(server.url)).error?.message ?? '', /certificate/);
 	// A header names another host: it is he who must prove himself.
 	t.regex((await get(server.url, {trust, headers: {host: 'elsewhere.example'}})).error?.message ?? '', /elsewhere\.example/);
+});
+
+test('a connection that was expected serves the first who asks; others open their own, and one that nobody takes is closed', async t => {
+	await using server = await ByteServer.start(async (socket, _request, count) => {
+		await sleep(count < 3 ? 50 : 0);
+		socket.write(`${headOf(2)}ok`);
+	});
+	const client = new RawClient();
+	const ask = async (): Promise<string> => (await get(server.url, {client})).bytes.toString();
+	client.expect(server.url, openly, {});
+	client.expect(server.url, openly, {});
+	// Whether it stands by then or not.
+	t.deepEqual(await Promise.all([ask(), ask()]), ['ok', 'ok']);
+	t.is(server.connections.length, 2);
+	await sleep(20);
+	client.expect(server.url, openly, {});
+	await sleep(20);
+	t.is(server.connections.length, 2);
+	const other = new RawClient();
+	other.expect(server.url, openly, {});
+	await until('the connection', () => server.connections.length === 3);
+	await sleep(50);
+	t.is((await get(server.url, {client: other})).bytes.toString(), 'ok');
+	t.is(server.connections.length, 3);
+	const third = new RawClient();
+	third.expect(server.url, openly, {});
+	await until('the connection', () => server.connections.length === 4);
+	await until('all to be closed', () => server.connections.every(({closed}) => closed), {timeoutMs: 8000});
+});
+
+test('whoever waits for an expected connection is told what becomes of it, and may give up; then the next has it', async t => {
+	const own = await issued(t);
+	await using server = await ByteServer.start(socket => socket.write(`${headOf(2)}ok`), own.issued);
+	const reached: Socket[] = [];
+	const slow = createServer(near => {
+		reached.push(near);
+		const far = connect(Number(server.url.port), '127.0.0.1').on('error', () => near.destroy());
+		near.on('error', () => far.destroy());
+		setTimeout(() => near.pipe(far).pipe(near), 150);
+	});
+	const url = new URL(`https://${await listening(t, slow)}/blob`);
+	const client = new RawClient();
+	client.expect(url, own.trust, {});
+	t.is((await get(url, {client, trust: own.trust, signal: AbortSignal.timeout(50)})).error?.name, 'TimeoutError');
+	await until('the connection', () => server.connections.length === 1);
+	await sleep(50);
+	t.is((await get(url, {client, trust: own.trust})).bytes.toString(), 'ok');
+	t.is(reached.length, 1);
+	// Not believed: whoever asks hears that of his own.
+	client.expect(url, openly, {});
+	t.regex((await get(url, {client})).error?.message ?? '', /unable to verify/);
+	t.is(reached.length, 3);
+	const refused = new URL('http://127.0.0.1:9/');
+	client.expect(refused, openly, {});
+	t.regex((await get(refused, {client})).error?.message ?? '', /ECONNREFUSED/);
 });

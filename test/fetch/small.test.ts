@@ -1,7 +1,8 @@
 import {createServer} from 'node:http';
 import {createServer as createTcpServer, type Server as TcpServer, type Socket} from 'node:net';
 import test, {type ExecutionContext} from 'ava';
-import {PlainClient, type PlainRequest} from '../../plugins/fetch-oci/plain-client.ts';
+import {SmallClient} from '../../plugins/fetch-oci/small-client.ts';
+import type {SmallRequest} from '../../plugins/fetch-oci/small-message.ts';
 import {listening} from './listening.ts';
 
 test('many messages go over one connection, which gathers nothing of them', async t => {
@@ -10,7 +11,7 @@ test('many messages go over one connection, which gathers nothing of them', asyn
 		sockets.add(request.socket);
 		request.resume().on('end', () => response.end(`${request.method} ${request.url}`));
 	}));
-	using client = new PlainClient();
+	using client = new SmallClient();
 	const warnings: Error[] = [];
 	const warned = (warning: Error): void => void warnings.push(warning);
 	process.on('warning', warned);
@@ -43,7 +44,7 @@ test('a kept connection that was closed meanwhile fails no request that may be a
 		});
 	});
 	const url = await serve(t, server);
-	using client = new PlainClient();
+	using client = new SmallClient();
 	t.is(await textOf((await client.send(message(url))).body), 'ok');
 	t.is(await textOf((await client.send(message(url))).body), 'ok');
 	t.is(count, 3);
@@ -59,8 +60,8 @@ test('no answer, a body that stalls, and a caller who gives up each have their e
 			response.writeHead(200, {'content-length': '10'}).write('some');
 		}
 	}));
-	using client = new PlainClient();
-	await t.throwsAsync(client.send(message(url, {headersTimeoutMs: 50, connectTimeoutMs: 50})), {message: /headers timeout/});
+	using client = new SmallClient();
+	await t.throwsAsync(client.send(message(url, {headersTimeoutMs: 50, trust: {skipVerify: false, dialTimeoutMs: 50}})), {message: /headers timeout/});
 	const {body} = await client.send(message(new URL('/stalls', url), {stallTimeoutMs: 60}));
 	await t.throwsAsync(textOf(body), {message: /body timeout/});
 	const giving = new AbortController();
@@ -81,7 +82,7 @@ test('a head beyond its bound, another protocol, and no server are errors', asyn
 			socket.end(isUpgrade ? 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n' : `HTTP/1.1 200 OK\r\nx-long: ${'x'.repeat(70_000)}\r\ncontent-length: 0\r\n\r\n`);
 		});
 	}));
-	using client = new PlainClient();
+	using client = new SmallClient();
 	await t.throwsAsync(client.send(message(url)), {message: /overflow/i});
 	await t.throwsAsync(client.send(message(new URL('/upgrade', url))), {message: /protocol/});
 	await t.throwsAsync(client.send(message(new URL('http://127.0.0.1:9'))), {message: /ECONNREFUSED/});
@@ -92,14 +93,14 @@ test('an answer that ends early is no answer, and says so', async t => {
 		response.writeHead(200, {'content-length': '10'}).write('some');
 		setTimeout(() => response.destroy(), 20);
 	}));
-	using client = new PlainClient();
+	using client = new SmallClient();
 	const {body} = await client.send(message(url));
 	await t.throwsAsync(textOf(body), {message: /unexpected EOF/});
 });
 
 test('what is left of a body is read up to a limit', async t => {
 	const url = await serve(t, createServer((_request, response) => response.end('x'.repeat(200_000))));
-	using client = new PlainClient();
+	using client = new SmallClient();
 	const {body} = await client.send(message(url));
 	await body.dump({limit: 1000});
 	const other = await client.send(message(url));
@@ -107,8 +108,8 @@ test('what is left of a body is read up to a limit', async t => {
 	t.pass();
 });
 
-function message(url: URL, more: Partial<PlainRequest> = {}): PlainRequest {
-	return {method: 'GET', url, headers: {}, body: undefined, connectTimeoutMs: 5000, headersTimeoutMs: 5000, stallTimeoutMs: 5000, signal: undefined, ...more};
+function message(url: URL, more: Partial<SmallRequest> = {}): SmallRequest {
+	return {method: 'GET', url, headers: {}, body: undefined, trust: {skipVerify: false}, headersTimeoutMs: 5000, stallTimeoutMs: 5000, signal: undefined, ...more};
 }
 
 async function serve(t: ExecutionContext, server: TcpServer): Promise<URL> {
