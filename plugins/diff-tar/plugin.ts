@@ -69,7 +69,7 @@ function startAhead(pool: WorkerPool, events: EventBus, lifetime: AsyncDisposabl
 			pool.wake();
 		}
 	};
-	// One that is cut off, thousands of events behind, has a thread by then.
+	// One that falls thousands of events behind is cut off: from then on a thread starts with its first layer.
 	void listen().catch(() => undefined);
 }
 

@@ -9,6 +9,9 @@ import {IDLE_MS, StaleConnectionError, type SmallRequest, type SmallResponse} fr
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const SESSION_WINDOW_BYTES = 4 * 1024 * 1024;
 
+/** Of a connection of HTTP/1.1, which somebody may have configured; a message of HTTP/2 with one is malformed (RFC 9113, section 8.2.2). */
+const CONNECTION_HEADERS: ReadonlySet<string> = new Set(['connection', 'http2-settings', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade']);
+
 /** Small messages over HTTP/2 (RFC 9113): one session for all that share a way. */
 export class Http2Client implements Disposable {
 	readonly #sessions = new Map<string, ClientHttp2Session>();
@@ -87,8 +90,16 @@ export class Http2Client implements Disposable {
 }
 
 /** Throws StaleConnectionError where the session takes none. */
-function request(session: ClientHttp2Session, {method, url, headers: {host, ...headers}, body}: SmallRequest): ClientHttp2Stream {
-	const own: OutgoingHttpHeaders = {...headers, ':method': method, ':scheme': 'https', ':authority': typeof host === 'string' ? host : url.host, ':path': `${url.pathname}${url.search}`};
+function request(session: ClientHttp2Session, {method, url, headers, body}: SmallRequest): ClientHttp2Stream {
+	const own: OutgoingHttpHeaders = {':method': method, ':scheme': 'https', ':authority': url.host, ':path': `${url.pathname}${url.search}`};
+	for (const [given, value] of Object.entries(headers)) {
+		const name = given.toLowerCase();
+		if (name === 'host') {
+			own[':authority'] = value;
+		} else if (!CONNECTION_HEADERS.has(name)) {
+			own[name] = value;
+		}
+	}
 	try {
 		return session.request(own, {endStream: body === undefined});
 	} catch (error) {

@@ -65,12 +65,20 @@ export class SmallClient implements Disposable {
 			this.#onlyHttp1.clear();
 		}
 		this.#onlyHttp1.add(key);
-		return this.#http1.send(message, way, socket);
+		try {
+			return await this.#http1.send(message, way, socket);
+		} catch (error) {
+			// Nobody may have taken it.
+			socket.destroy();
+			throw error;
+		}
 	}
 }
 
 async function open(way: Way, signal: AbortSignal | undefined): Promise<TLSSocket> {
 	const socket = connectTls({...addressOf(way), ...tlsOptionsOf(way), ALPNProtocols: ['h2', 'http/1.1']});
+	// Whoever has it hears that it closes.
+	socket.on('error', () => undefined);
 	await established(socket, way, signal);
 	return socket;
 }

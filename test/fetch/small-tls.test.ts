@@ -1,6 +1,6 @@
 import {createSecureServer, type Http2SecureServer, type ServerHttp2Session, type ServerHttp2Stream} from 'node:http2';
 import {createServer} from 'node:https';
-import type {Server as TcpServer} from 'node:net';
+import type {Socket, Server as TcpServer} from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {createServer as createTlsServer} from 'node:tls';
 import test, {type ExecutionContext} from 'ava';
@@ -52,9 +52,10 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
 
 test('HTTP/1.1 is spoken where it is chosen, on the connection that found that out and no other', async t => {
 	const own = await secured(t);
-	const {url, count} = await serve(t, createServer(own, (request, response) => {
+	const server = createServer(own, (request, response) => {
 		request.resume().on('end', () => response.end(`${request.method} ${request.url} ${request.headers.host}`));
-	}));
+	});
+	const {url, count} = await serve(t, server);
 	using client = new SmallClient();
 	for (let at = 0; at < 10; at++) {
 		const {statusCode, body} = await client.send(message(new URL(`/v2/${at}?a=b`, url), own.trust, at % 2 === 0 ? {} : {method: 'PUT', body: 'some', headers: {host: 'localhost'}}));
@@ -63,6 +64,12 @@ test('HTTP/1.1 is spoken where it is chosen, on the connection that found that o
 	}
 	// Another name that is asked for is another that must be answered for.
 	t.is(count(), 2);
+	// What cannot be sent leaves no connection behind.
+	const sockets = new Set<Socket>();
+	server.on('connection', (socket: Socket) => sockets.add(socket));
+	using other = new SmallClient();
+	await t.throwsAsync(other.send(message(url, own.trust, {headers: {'x-own': 'a\nb'}})), {code: 'ERR_INVALID_CHAR'});
+	await until('its connection to be closed', () => sockets.size === 1 && [...sockets].every(({closed}) => closed));
 });
 
 test('HTTP/2 is spoken where it is offered, in one session for all', async t => {
@@ -85,6 +92,8 @@ test('HTTP/2 is spoken where it is offered, in one session for all', async t => 
 		return await textOf(answer.body);
 	}));
 	t.deepEqual(all, all.map((_, at) => `${at % 2 === 0 ? 'GET' : 'PUT'} /v2/${at}?a=b ${url.host} ${at}`));
+	const named = await client.send(message(new URL('/v2/', url), own.trust, {headers: {'X-Own': 'big', 'Connection': 'keep-alive', 'Keep-Alive': 'timeout=5'}}));
+	t.is(await textOf(named.body), `GET /v2/ ${url.host} big`);
 	t.deepEqual([...new Set(seen)], ['2.0']);
 	t.is(count(), 1);
 });
