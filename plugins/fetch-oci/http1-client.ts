@@ -6,17 +6,24 @@ import type {ConnectionOptions, TLSSocket} from 'node:tls';
 import {CONNECT_TIMEOUT_MS, HEADER_BYTES_MAX} from './agents.ts';
 import type {Body} from './http-client.ts';
 import {dumpBytes} from './read-body.ts';
-import {IDLE_MS, StaleConnectionError, type SmallRequest, type SmallResponse} from './small-message.ts';
+import {StaleConnectionError, type SmallRequest, type SmallResponse} from './small-message.ts';
 import {tlsOptionsOf, type Way} from './way.ts';
 
 const IDLE_MAX = 16;
 
-const pooled = {keepAlive: true, maxFreeSockets: IDLE_MAX, timeout: IDLE_MS};
-
 /** Small messages over HTTP/1.1, plain or in TLS, on connections that are kept. */
 export class Http1Client implements Disposable {
-	readonly #plain = new Agent(pooled);
-	readonly #secure = new AdoptingAgent(pooled);
+	readonly #plain: Agent;
+	readonly #secure: AdoptingAgent;
+	readonly #idleMs: number;
+
+	/** @param idleMs how long a connection is kept that nobody uses */
+	constructor(idleMs: number) {
+		const pooled = {keepAlive: true, maxFreeSockets: IDLE_MAX, timeout: idleMs};
+		this.#plain = new Agent(pooled);
+		this.#secure = new AdoptingAgent(pooled);
+		this.#idleMs = idleMs;
+	}
 
 	/**
 	 * Resolves with the head. Rejects with the network's own error, StaleConnectionError when a kept connection ended before it answered, or the signal's reason.
@@ -29,7 +36,7 @@ export class Http1Client implements Disposable {
 		const request = url.protocol === 'https:' ? startTlsRequest(url, secure) : startRequest(url, {...options, agent: this.#plain});
 		using _ = bound(request, {connectTimeoutMs: way.trust.dialTimeoutMs ?? CONNECT_TIMEOUT_MS, headersTimeoutMs});
 		const response = await answerTo(request, body);
-		breakWhenStalled(response, stallTimeoutMs);
+		breakWhenStalled(response, stallTimeoutMs, this.#idleMs);
 		return {statusCode: response.statusCode ?? 0, headers: response.headers, body: new MessageBody(response)};
 	}
 
@@ -89,14 +96,14 @@ function bound(request: ClientRequest, {connectTimeoutMs, headersTimeoutMs}: {re
 }
 
 /** The connection may serve others afterwards, which have a time of their own. */
-function breakWhenStalled(response: IncomingMessage, timeoutMs: number): void {
+function breakWhenStalled(response: IncomingMessage, timeoutMs: number, idleMs: number): void {
 	const {socket} = response;
 	const stalled = (): void => void response.destroy(new Error(`body timeout: nothing came for ${timeoutMs} ms`));
 	socket.setTimeout(timeoutMs);
 	socket.once('timeout', stalled);
 	response.once('close', () => {
 		socket.off('timeout', stalled);
-		socket.setTimeout(0);
+		socket.setTimeout(idleMs);
 	});
 }
 

@@ -3,7 +3,7 @@ import type {TLSSocket} from 'node:tls';
 import {HEADER_BYTES_MAX} from './agents.ts';
 import type {Body} from './http-client.ts';
 import {dumpBytes} from './read-body.ts';
-import {IDLE_MS, StaleConnectionError, type SmallRequest, type SmallResponse} from './small-message.ts';
+import {StaleConnectionError, type SmallRequest, type SmallResponse} from './small-message.ts';
 
 /** What a server may send ahead of one answer: a small one comes in one round trip. */
 const STREAM_WINDOW_BYTES = 1024 * 1024;
@@ -15,6 +15,12 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set(['connection', 'http2-se
 /** Small messages over HTTP/2 (RFC 9113): one session for all that share a way. */
 export class Http2Client implements Disposable {
 	readonly #sessions = new Map<string, ClientHttp2Session>();
+	readonly #idleMs: number;
+
+	/** @param idleMs how long a session is kept that nobody uses */
+	constructor(idleMs: number) {
+		this.#idleMs = idleMs;
+	}
 
 	/** One that takes more requests. */
 	session(key: string): ClientHttp2Session | undefined {
@@ -39,7 +45,7 @@ export class Http2Client implements Disposable {
 		session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW_BYTES));
 		// Its requests are told, and they alone have somebody who listens.
 		session.on('error', forget).once('goaway', forget).once('close', forget);
-		session.setTimeout(IDLE_MS, () => {
+		session.setTimeout(this.#idleMs, () => {
 			forget();
 			session.close();
 		});
@@ -49,6 +55,7 @@ export class Http2Client implements Disposable {
 	/** Resolves with the head. Rejects with the network's own error, StaleConnectionError when the session ended before it answered, or the signal's reason. */
 	async send(session: ClientHttp2Session, message: SmallRequest): Promise<SmallResponse> {
 		const {url, body, headersTimeoutMs, stallTimeoutMs, signal} = message;
+		signal?.throwIfAborted();
 		const stream = request(session, message);
 		const answered = Promise.withResolvers<IncomingHttpHeaders & IncomingHttpStatusHeader>();
 		stream.once('response', answered.resolve);

@@ -6,16 +6,24 @@ import {StaleConnectionError, type SmallRequest, type SmallResponse} from './sma
 import {addressOf, isProtocolRefused, keyOf, tlsOptionsOf, wayTo, type Way} from './way.ts';
 
 const ORIGINS_MAX = 256;
+/** How long a connection is kept that nobody uses: a machine that pulls one image often pulls another. */
+const IDLE_MS = 30_000;
 
 /**
  * Small messages with no proxy between, by what every daemon has loaded: HTTP/2 where a server offers it in TLS (ALPN, RFC 7301), HTTP/1.1 otherwise. Importing
  * undici takes 70 ms of processor time before the first byte of the first pull, and memory that stays.
  */
 export class SmallClient implements Disposable {
-	readonly #http1 = new Http1Client();
-	readonly #http2 = new Http2Client();
+	readonly #http1: Http1Client;
+	readonly #http2: Http2Client;
 	/** Origins that have chosen HTTP/1.1. */
 	readonly #onlyHttp1 = new Set<string>();
+
+	/** @param idleMs how long connections are kept that nobody uses */
+	constructor(idleMs = IDLE_MS) {
+		this.#http1 = new Http1Client(idleMs);
+		this.#http2 = new Http2Client(idleMs);
+	}
 
 	/** Resolves with the head. Rejects with the network's own error, or the signal's reason. */
 	async send(message: SmallRequest): Promise<SmallResponse> {

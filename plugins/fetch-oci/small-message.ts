@@ -24,6 +24,3 @@ export interface SmallResponse {
 
 /** A connection that was kept was closed before it could answer: nothing was said to the request. */
 export class StaleConnectionError extends Error {}
-
-/** How long a connection is kept that nobody uses: a machine that pulls one image often pulls another. */
-export const IDLE_MS = 30_000;

@@ -1,3 +1,4 @@
+import {createServer as createPlainServer, type RequestListener} from 'node:http';
 import {createSecureServer, type Http2SecureServer, type ServerHttp2Session, type ServerHttp2Stream} from 'node:http2';
 import {createServer} from 'node:https';
 import type {Socket, Server as TcpServer} from 'node:net';
@@ -168,6 +169,34 @@ test('no head, a body that stalls or breaks off, and a caller who gives up each 
 	left.body.destroy();
 	await (await send('/stalls')).body.dump({limit: 2});
 	t.is(sessions.length, count);
+});
+
+test('a connection that nobody uses is closed, whatever is spoken on it', async t => {
+	const own = await secured(t);
+	const {server} = http2Of(own, stream => {
+		stream.respond({':status': 200});
+		stream.end('ok');
+	});
+	const answer: RequestListener = (_request, response) => response.end('ok');
+	const plain = createPlainServer({keepAliveTimeout: 60_000}, answer);
+	const secure = createServer({...own, keepAliveTimeout: 60_000}, answer);
+	const sockets: Socket[] = [];
+	for (const one of [server, plain, secure]) {
+		one.on('connection', (socket: Socket) => sockets.push(socket));
+	}
+	using client = new SmallClient(300);
+	const urls = [new URL(`http://${await listening(t, plain)}/`), (await serve(t, secure)).url, (await serve(t, server)).url];
+	for (const url of urls) {
+		for (let count = 0; count < 2; count++) {
+			t.is(await textOf((await client.send(message(url, own.trust))).body), 'ok');
+		}
+	}
+	t.is(sockets.length, 3);
+	await until('all to be closed', () => sockets.every(({closed}) => closed), {timeoutMs: 5000});
+	for (const url of urls) {
+		t.is(await textOf((await client.send(message(url, own.trust))).body), 'ok');
+	}
+	t.is(sockets.length, 6);
 });
 
 test('an answer of a megabyte comes without waiting for room, and one that is cut short by a reset is an error', async t => {
