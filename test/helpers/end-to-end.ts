@@ -165,12 +165,12 @@ export function endToEnd(purpose: string, options: EndToEndOptions = {}): (title
 		}
 	};
 
-	// Of the peer's own groups: on a busy machine its runc leaves one empty now and then, which is swept.
+	// A restore of another file's test, with whichever daemon, makes the groups again that CRIU saw at the dump, in the unified hierarchy, whosever they were: those are swept, and say nothing of this daemon. What a shim
+	// leaves there is looked at in test/shim.
 	test.after.always('daemons and registry go, and nothing is left behind', async () => {
 		const problems: string[] = [];
-		for (const [target, opening] of prepared) {
-			const counts = (line: string): boolean => !isPeer(target) || !line.includes(' left cgroup ');
-			await opening.then(async ({daemon}) => problems.push(...(await close(daemon)).filter(counts)), () => undefined);
+		for (const opening of prepared.values()) {
+			await opening.then(async ({daemon}) => problems.push(...(await close(daemon)).filter(line => !line.includes(' left cgroup /sys/fs/cgroup/unified/'))), () => undefined);
 		}
 
 		await shop?.then(async ({registry}) => registry[Symbol.asyncDispose](), () => undefined);
