@@ -1,3 +1,4 @@
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 import {RawConnection} from './raw-connection.ts';
 import {isProtocolRefused, keyOf, type Way} from './way.ts';
 
@@ -91,17 +92,11 @@ export class RawConnections {
 	}
 
 	async #awaited(opening: Promise<RawConnection | undefined>, way: Way, signal: AbortSignal): Promise<RawConnection | undefined> {
-		const aborted = Promise.withResolvers<never>();
-		const abort = (): void => aborted.reject(signal.reason);
-		signal.addEventListener('abort', abort, {once: true});
 		try {
-			signal.throwIfAborted();
-			return await Promise.race([opening, aborted.promise]);
+			return await untilAborted(opening, signal);
 		} catch (error) {
 			void opening.then(connection => this.#keepOpened(connection, way));
 			throw error;
-		} finally {
-			signal.removeEventListener('abort', abort);
 		}
 	}
 

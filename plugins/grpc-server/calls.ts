@@ -1,6 +1,6 @@
 import type {CallContext, Codec} from '../../contracts/grpc/grpc.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
-import {orAborted} from './or-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 import type {ServerCall} from './server-call.ts';
 
 export function encode(codec: Codec<unknown>, message: unknown): Uint8Array {
@@ -32,7 +32,7 @@ export async function requestOf(call: ServerCall): Promise<readonly Buffer[]> {
 /** The client's messages, read no faster than they are asked for. Ends with the signal's reason when the call is gone. */
 export async function* requestsOf(call: ServerCall, codec: Codec<never>, method: string, signal: AbortSignal): AsyncGenerator<never, void, undefined> {
 	for (;;) {
-		const message = await orAborted(call.next(), signal);
+		const message = await untilAborted(call.next(), signal);
 		if (message === undefined) {
 			return;
 		}
@@ -46,7 +46,7 @@ export async function sendAll(call: ServerCall, codec: Codec<unknown>, replies: 
 	let isDone = false;
 	try {
 		for (;;) {
-			const next = await orAborted(iterator.next(), signal);
+			const next = await untilAborted(iterator.next(), signal);
 			if (next.done === true) {
 				isDone = true;
 				return;

@@ -5,7 +5,7 @@ import type {Logger} from '../../kernel/log.ts';
 import type {CallCounts, MethodCounts} from './call-counts.ts';
 import {decode, encode, requestOf, requestsOf, sendAll} from './calls.ts';
 import type {OpenCalls} from './open-calls.ts';
-import {orAborted} from './or-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 import type {ServerCall} from './server-call.ts';
 import {isUnforeseen, statusOf, type Status} from './status.ts';
 
@@ -104,7 +104,7 @@ class Answer {
 		}, timeoutMs);
 		try {
 			open.signal.throwIfAborted();
-			return await orAborted(handle({headers: call.headers, signal: open.signal}), open.signal);
+			return await untilAborted(handle({headers: call.headers, signal: open.signal}), open.signal);
 		} finally {
 			clearTimeout(deadline);
 			call.cancelled = undefined;

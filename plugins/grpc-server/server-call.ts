@@ -2,7 +2,7 @@ import {once} from 'node:events';
 import {constants, type ServerHttp2Stream} from 'node:http2';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {MessageReader, PREFIX_BYTES, writePrefix} from './message-reader.ts';
-import {orAborted} from './or-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 import {percentEncode, readHeaders} from './request-headers.ts';
 import type {Status} from './status.ts';
 
@@ -87,7 +87,7 @@ export class ServerCall {
 		if (this.#status === undefined && !this.#stream.closed) {
 			this.#respond();
 			if (!this.#write(message)) {
-				await orAborted(once(this.#stream, 'drain', {signal}), signal);
+				await untilAborted(once(this.#stream, 'drain', {signal}), signal);
 			}
 		}
 	}

@@ -2,7 +2,7 @@ import {TarReader} from '../../lib/tar/tar-reader.ts';
 import type {TarEntry} from '../../lib/tar/tar-entry.ts';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {inflated} from './inflated.ts';
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 /** One regular file or link of an archive; its bytes must be read, or left, before the next is asked for. */
 export interface ArchiveEntry {

@@ -8,7 +8,7 @@ import type {ContainerEnd, ExportEnd, ImportEnd} from '../../contracts/transfer/
 import {KeelsonError, isKeelsonError} from '../../kernel/errors.ts';
 import {O_PATH} from '../../lib/sys/at.ts';
 import type {Job} from './job.ts';
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 /** A tar of files goes into a directory of a container. */
 export async function copyInto(job: Job, {bytes, mediaType}: ImportEnd, destination: ContainerEnd): Promise<readonly ImageInfo[]> {

@@ -1,5 +1,5 @@
 import type {GrowingFile} from '../../contracts/content/content.ts';
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 /** Opens what has come so far; undefined when it lies in no file, or all has come meanwhile. */
 export type Follow = () => Promise<GrowingFile | undefined>;

@@ -11,7 +11,7 @@ import type {Job} from './job.ts';
 import {parseChildren} from './manifest.ts';
 import {readDocument} from './read-document.ts';
 import {TreeWalk} from './tree-walk.ts';
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 interface Gathered {
 	/** Everything to be written, in the order of digests. */

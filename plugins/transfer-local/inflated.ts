@@ -2,7 +2,7 @@ import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {KeelsonError} from '../../kernel/errors.ts';
 import {isZstd, splitFrames} from '../../lib/zstd/frames.ts';
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 const MAGIC_BYTES = 4;
 const GZIP = Buffer.from([0x1f, 0x8b]);

@@ -1,4 +1,4 @@
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 /** Runs what has the same key one after the other. A key nobody waits for is forgotten. */
 export class KeyedMutex {

@@ -1,6 +1,6 @@
 import type {Descriptor} from '../../contracts/oci/descriptor.ts';
 import type {Digest} from '../../contracts/oci/digest.ts';
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 /** Tells whoever unpacks which layers have arrived, and whether the config has. */
 export class LayerArrivals {

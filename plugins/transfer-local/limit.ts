@@ -1,5 +1,5 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 /** Does `work` for every item, at most `concurrency` at once. The first failure aborts the others, which are waited for. */
 export async function forEachLimited<T>(items: readonly T[], {concurrency, signal}: {concurrency: number; signal: AbortSignal}, work: (item: T, signal: AbortSignal) => Promise<void>): Promise<void> {

@@ -6,7 +6,7 @@ import {Downloads} from './downloads.ts';
 import type {Job, Services, Settings} from './job.ts';
 import {KeyedMutex} from './keyed-mutex.ts';
 import {pull} from './pull.ts';
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 const LEASE_HOURS = 24;
 

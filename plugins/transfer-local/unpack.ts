@@ -7,7 +7,7 @@ import {readDocument} from './read-document.ts';
 import {largestFirst} from './largest-first.ts';
 import {canAllBeApart, isUnpacked, unpackLayer} from './unpack-layer.ts';
 import type {LayerArrival, Unpacking} from './unpack-targets.ts';
-import {untilAborted} from './until-aborted.ts';
+import {untilAborted} from '../../lib/abort/until-aborted.ts';
 
 interface Image {
 	readonly children: Children;
