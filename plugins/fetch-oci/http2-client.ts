@@ -24,12 +24,13 @@ export class Http2Client implements Disposable {
 
 	/** One that takes more requests. */
 	session(key: string): ClientHttp2Session | undefined {
-		return this.#sessions.get(key);
+		const session = this.#sessions.get(key);
+		return session?.closed === true || session?.destroyed === true ? undefined : session;
 	}
 
 	/** Speaks HTTP/2 over a connection that has agreed to it, unless there is a session by now: then the connection is closed. */
 	adopt(key: string, {origin}: URL, socket: TLSSocket): ClientHttp2Session {
-		const known = this.#sessions.get(key);
+		const known = this.session(key);
 		if (known !== undefined) {
 			socket.destroy();
 			return known;
@@ -37,18 +38,15 @@ export class Http2Client implements Disposable {
 		const settings = {enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES, maxHeaderListSize: HEADER_BYTES_MAX};
 		const session = connect(origin, {createConnection: () => socket, settings});
 		this.#sessions.set(key, session);
-		const forget = (): void => {
+		session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW_BYTES));
+		// Its requests are told, and they alone have somebody who listens.
+		session.on('error', () => undefined);
+		session.once('close', () => {
 			if (this.#sessions.get(key) === session) {
 				this.#sessions.delete(key);
 			}
-		};
-		session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW_BYTES));
-		// Its requests are told, and they alone have somebody who listens.
-		session.on('error', forget).once('goaway', forget).once('close', forget);
-		session.setTimeout(this.#idleMs, () => {
-			forget();
-			session.close();
 		});
+		session.setTimeout(this.#idleMs, () => session.close());
 		return session;
 	}
 
@@ -64,7 +62,6 @@ export class Http2Client implements Disposable {
 		const timer = setTimeout(() => {
 			// Nothing says that anything would come on it.
 			session.close();
-			this.#forget(session);
 			stream.destroy(new Error(`headers timeout: no answer from ${url.host} within ${headersTimeoutMs} ms`));
 		}, headersTimeoutMs);
 		const abort = (): void => void stream.destroy(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
@@ -85,14 +82,6 @@ export class Http2Client implements Disposable {
 			session.destroy();
 		}
 		this.#sessions.clear();
-	}
-
-	#forget(session: ClientHttp2Session): void {
-		for (const [key, known] of this.#sessions) {
-			if (known === session) {
-				this.#sessions.delete(key);
-			}
-		}
 	}
 }
 

@@ -30,7 +30,7 @@ export async function listenTcp(settings: TcpSettings, accept: (socket: Socket) 
 	if (settings.ca !== '' && settings.cert === '') {
 		throw new KeelsonError('INVALID_ARGUMENT', `tcp_tls_ca ${JSON.stringify(settings.ca)} asks for clients' certificates, which needs tcp_tls_cert and tcp_tls_key`);
 	}
-	const server = settings.cert === '' ? createServer({allowHalfOpen: true}, accept) : createTlsServer({
+	const server = settings.cert === '' ? createServer(accept) : createTlsServer({
 		cert: await readFile(settings.cert),
 		key: await readFile(settings.key),
 		...(settings.ca === '' ? {} : {ca: await readFile(settings.ca), requestCert: true, rejectUnauthorized: true}),
