@@ -1,7 +1,7 @@
-import {access, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {access, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {homedir, tmpdir} from 'node:os';
 import path from 'node:path';
-import type {Authority, Issued} from '../test/helpers/authority.ts';
+import type {Issued} from '../test/helpers/authority.ts';
 import {freePort} from '../test/helpers/free-port.ts';
 import {listens} from '../test/helpers/registry.ts';
 import {Service} from '../test/helpers/service.ts';
@@ -14,21 +14,21 @@ export class BigImages implements AsyncDisposable {
 	/** Nine gzip layers: whiteouts, opaque directories, hardlinks, xattrs, setuid, devices, odd names and owners. */
 	readonly multi: string;
 	readonly multiZstd: string;
-	/** containerd's, docs/hosts.md; nothing is there where TLS is not served. */
-	readonly hostsDirectory: string;
+	/** `127.0.0.1:5000` */
+	readonly host: string;
 	readonly #directory: string;
 	readonly #service: Service;
 
 	private constructor(host: string, directory: string, service: Service) {
+		this.host = host;
 		this.multi = `${host}/app:multi`;
 		this.multiZstd = `${host}/app:multi-zstd`;
-		this.hostsDirectory = path.join(directory, 'hosts');
 		this.#directory = directory;
 		this.#service = service;
 	}
 
-	/** Over plain HTTP, or over TLS with what was issued; then `hostsDirectory` tells clients whom to trust. */
-	static async serve(secure?: {readonly issued: Issued; readonly authority: Authority}): Promise<BigImages> {
+	/** Over plain HTTP, or over TLS with what was issued. */
+	static async serve(issued?: Issued): Promise<BigImages> {
 		const work = process.env['WORK'] ?? path.join(process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'), 'keelson', 'images');
 		const finished = await access(path.join(work, 'stamps', 'push-app-index')).then(() => true, () => false);
 		if (!finished) {
@@ -39,12 +39,8 @@ export class BigImages implements AsyncDisposable {
 		const port = await freePort();
 		const host = `127.0.0.1:${port}`;
 		const config = path.join(directory, 'config.yml');
-		await writeFile(config, `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${work}/registry}}\nhttp: ${JSON.stringify({addr: host, ...secure === undefined ? {} : {tls: {certificate: secure.issued.certificateFile, key: secure.issued.keyFile}}})}\n`);
-		if (secure !== undefined) {
-			await mkdir(path.join(directory, 'hosts', host), {recursive: true});
-			await writeFile(path.join(directory, 'hosts', host, 'hosts.toml'), `server = "https://${host}"\n[host."https://${host}"]\ncapabilities = ["pull", "resolve"]\nca = ${JSON.stringify(secure.authority.root.certificateFile)}\n`);
-		}
-		const isReady = async (): Promise<boolean> => secure === undefined ? fetch(`http://${host}/v2/`).then(({ok}) => ok, () => false) : listens('127.0.0.1', port);
+		await writeFile(config, `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${work}/registry}}\nhttp: ${JSON.stringify({addr: host, ...issued === undefined ? {} : {tls: {certificate: issued.certificateFile, key: issued.keyFile}}})}\n`);
+		const isReady = async (): Promise<boolean> => issued === undefined ? fetch(`http://${host}/v2/`).then(({ok}) => ok, () => false) : listens('127.0.0.1', port);
 		return new BigImages(host, directory, await Service.start('docker-registry', ['serve', config], {log: path.join(directory, 'log'), isReady}));
 	}
 

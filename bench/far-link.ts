@@ -47,21 +47,12 @@ export class FarLink implements AsyncDisposable {
 
 	#carry(source: Socket, target: Socket, {delayMs, from}: {readonly delayMs: number; readonly from: Promise<void>}): void {
 		this.#sockets.add(source);
-		const later = (work: () => void): void => {
-			setTimeout(work, delayMs);
-		};
-		let isOpen = false;
-		const early: Buffer[] = [];
-		const pass = (bytes: Buffer): void => later(() => {
+		const later = (work: () => void): void => void from.then(() => setTimeout(work, delayMs));
+		source.on('data', (bytes: Buffer) => later(() => {
 			if (target.writable) {
 				target.write(bytes);
 			}
-		});
-		void from.then(() => {
-			isOpen = true;
-			early.forEach(pass);
-		});
-		source.on('data', (bytes: Buffer) => isOpen ? pass(bytes) : void early.push(bytes));
+		}));
 		source.on('end', () => later(() => target.end()));
 		source.on('error', () => target.destroy());
 		source.on('close', () => {

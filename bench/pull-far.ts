@@ -1,12 +1,10 @@
-import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import path from 'node:path';
 import {Authority} from '../test/helpers/authority.ts';
 import {Registry} from '../test/helpers/registry.ts';
 import {pushTestImages} from '../test/helpers/test-images.ts';
 import {containerd16, containerd21, oursByClient, oursByTransfer, withEntrant, type Entrant} from './entrants.ts';
 import {FarLink} from './far-link.ts';
 import {onFreshDisk} from './fresh-disk.ts';
+import {hostsDirectory} from './hosts-directory.ts';
 import {add, inTurns, middle} from './in-turns.ts';
 import {report} from './measure.ts';
 
@@ -42,12 +40,4 @@ export async function farRegistry(): Promise<void> {
 	report('pull-far-again-vs-2.1', {ours: middle(again, transfer), peer: middle(again, peer21), unit: 's', target: 0.5});
 	report('pull-far-again-vs-1.6', {ours: middle(again, transfer), peer: middle(again, peer16), unit: 's', target: 0.5});
 	report('pull-far-again-client-vs-1.6', {ours: middle(again, client), peer: middle(again, peer16), unit: 's'});
-}
-
-/** containerd's (docs/hosts.md): trusts one authority for one host. */
-async function hostsDirectory(host: string, authority: Authority): Promise<AsyncDisposable & {readonly directory: string}> {
-	const directory = await mkdtemp(path.join(tmpdir(), 'keelson-bench-hosts-'));
-	await mkdir(path.join(directory, host));
-	await writeFile(path.join(directory, host, 'hosts.toml'), `server = "https://${host}"\n[host."https://${host}"]\ncapabilities = ["pull", "resolve"]\nca = ${JSON.stringify(authority.root.certificateFile)}\n`);
-	return {directory, [Symbol.asyncDispose]: async () => rm(directory, {recursive: true, force: true})};
 }

@@ -7,6 +7,7 @@ import {compareTrees} from './compare-trees.ts';
 import {withContestants} from './contestants.ts';
 import {clientSeconds, containerd16, containerd16ByDocker, containerd21, oursByClient, oursByCommand, oursByDocker, oursByTransfer, pullSeconds, withEntrant, withoutPrograms, type Entrant} from './entrants.ts';
 import {onFreshDisk} from './fresh-disk.ts';
+import {hostsDirectory} from './hosts-directory.ts';
 import {farRegistry} from './pull-far.ts';
 import {add, inTurns, middle} from './in-turns.ts';
 import {median, report, reportLimit, timed} from './measure.ts';
@@ -68,8 +69,9 @@ async function zlib({multi}: BigImages): Promise<void> {
 /** The same over TLS, which docker-registry speaks with HTTP/1.1 and HTTP/2. */
 async function tls(): Promise<void> {
 	await using authority = await Authority.create();
-	await using images = await BigImages.serve({authority, issued: await authority.issue('registry')});
-	const secure = (entrant: Entrant): Entrant => ({...entrant, reach: ['--hosts-dir', images.hostsDirectory]});
+	await using images = await BigImages.serve(await authority.issue('registry'));
+	await using hosts = await hostsDirectory(images.host, authority);
+	const secure = (entrant: Entrant): Entrant => ({...entrant, reach: ['--hosts-dir', hosts.directory]});
 	const [transfer, client, peer16, peer21] = [secure(oursByTransfer), secure(oursByClient), secure(containerd16), secure(containerd21)] as const;
 	const taken = await seconds([transfer, client, peer16, peer21], images.multi);
 	report('pull-tls-transfer-vs-1.6', {ours: taken(transfer), peer: taken(peer16), unit: 's'});
