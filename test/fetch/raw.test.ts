@@ -7,9 +7,9 @@ import {PieceFiller} from '../../plugins/fetch-oci/piece-filler.ts';
 import {PIECE_BYTES, PiecePool} from '../../plugins/fetch-oci/piece-pool.ts';
 import {RawClient} from '../../plugins/fetch-oci/raw-client.ts';
 import type {RawRequest} from '../../plugins/fetch-oci/raw-exchange.ts';
-import {Authority, type Issued} from '../helpers/authority.ts';
 import {until} from '../helpers/until.ts';
 import {ByteServer} from './byte-server.ts';
+import {issued} from './issued.ts';
 import {listening} from './listening.ts';
 
 const openly: Trust = {skipVerify: false};
@@ -74,12 +74,6 @@ async function get(url: URL, {client = new RawClient(), trust = openly, signal =
 
 function headOf(length: number | string, more = ''): string {
 	return `HTTP/1.1 200 OK\r\ncontent-length: ${length}\r\n${more}\r\n`;
-}
-
-async function issued(t: {teardown(done: () => Promise<void>): void}): Promise<{issued: Issued; trust: Trust}> {
-	const authority = await Authority.create();
-	t.teardown(async () => authority[Symbol.asyncDispose]());
-	return {issued: await authority.issue('raw'), trust: {skipVerify: false, ca: [authority.root.certificate]}};
 }
 
 for (const scheme of ['http', 'https']) {

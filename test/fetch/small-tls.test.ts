@@ -8,9 +8,10 @@ import test, {type ExecutionContext} from 'ava';
 import type {Trust} from '../../plugins/fetch-oci/hosts.ts';
 import {SmallClient} from '../../plugins/fetch-oci/small-client.ts';
 import type {SmallRequest} from '../../plugins/fetch-oci/small-message.ts';
-import {Authority} from '../helpers/authority.ts';
 import {until} from '../helpers/until.ts';
+import {issued} from './issued.ts';
 import {listening} from './listening.ts';
+import {message, textOf} from './small-message.ts';
 
 /** A server's certificate, and a client's trust in it. */
 interface Secured {
@@ -20,10 +21,8 @@ interface Secured {
 }
 
 async function secured(t: ExecutionContext): Promise<Secured> {
-	const authority = await Authority.create();
-	t.teardown(async () => authority[Symbol.asyncDispose]());
-	const {certificate, key} = await authority.issue('small');
-	return {cert: certificate, key, trust: {skipVerify: false, ca: [authority.root.certificate]}};
+	const {issued: {certificate, key}, trust} = await issued(t);
+	return {cert: certificate, key, trust};
 }
 
 /** Where a server listens, and how many connections it got. */
@@ -43,14 +42,6 @@ function http2Of({cert, key}: Secured, answer: (stream: ServerHttp2Stream, path:
 	return {server, sessions};
 }
 
-function message(url: URL, trust: Trust, more: Partial<SmallRequest> = {}): SmallRequest {
-	return {method: 'GET', url, headers: {}, body: undefined, trust, headersTimeoutMs: 5000, stallTimeoutMs: 5000, signal: undefined, ...more};
-}
-
-async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-	return Buffer.concat(await Array.fromAsync(body)).toString();
-}
-
 test('HTTP/1.1 is spoken where it is chosen, on the connection that found that out and no other', async t => {
 	const own = await secured(t);
 	const server = createServer(own, (request, response) => {
@@ -59,7 +50,7 @@ test('HTTP/1.1 is spoken where it is chosen, on the connection that found that o
 	const {url, count} = await serve(t, server);
 	using client = new SmallClient();
 	for (let at = 0; at < 10; at++) {
-		const {statusCode, body} = await client.send(message(new URL(`/v2/${at}?a=b`, url), own.trust, at % 2 === 0 ? {} : {method: 'PUT', body: 'some', headers: {host: 'localhost'}}));
+		const {statusCode, body} = await client.send(message(new URL(`/v2/${at}?a=b`, url), {trust: own.trust, ...(at % 2 === 0 ? {} : {method: 'PUT', body: 'some', headers: {host: 'localhost'}})}));
 		t.is(statusCode, 200);
 		t.is(await textOf(body), at % 2 === 0 ? `GET /v2/${at}?a=b ${url.host}` : `PUT /v2/${at}?a=b localhost`);
 	}
@@ -69,7 +60,7 @@ test('HTTP/1.1 is spoken where it is chosen, on the connection that found that o
 	const sockets = new Set<Socket>();
 	server.on('connection', (socket: Socket) => sockets.add(socket));
 	using other = new SmallClient();
-	await t.throwsAsync(other.send(message(url, own.trust, {headers: {'x-own': 'a\nb'}})), {code: 'ERR_INVALID_CHAR'});
+	await t.throwsAsync(other.send(message(url, {trust: own.trust, headers: {'x-own': 'a\nb'}})), {code: 'ERR_INVALID_CHAR'});
 	await until('its connection to be closed', () => sockets.size === 1 && [...sockets].every(({closed}) => closed));
 });
 
@@ -82,18 +73,18 @@ test('HTTP/2 is spoken where it is offered, in one session for all', async t => 
 	});
 	const {url, count} = await serve(t, server);
 	using client = new SmallClient();
-	const {statusCode, headers, body} = await client.send(message(new URL('/v2/', url), own.trust, {method: 'HEAD', headers: {'x-own': '1'}}));
+	const {statusCode, headers, body} = await client.send(message(new URL('/v2/', url), {trust: own.trust, method: 'HEAD', headers: {'x-own': '1'}}));
 	t.is(statusCode, 200);
 	t.is(headers['docker-content-digest'], 'x');
 	t.deepEqual(headers['set-cookie'], ['a', 'b']);
 	t.is(await textOf(body), '');
 	const all = await Promise.all(Array.from({length: 20}, async (_, at) => {
-		const answer = await client.send(message(new URL(`/v2/${at}?a=b`, url), own.trust, {headers: {'x-own': at}, ...(at % 2 === 0 ? {} : {method: 'PUT', body: Buffer.alloc(at)})}));
+		const answer = await client.send(message(new URL(`/v2/${at}?a=b`, url), {trust: own.trust, headers: {'x-own': at}, ...(at % 2 === 0 ? {} : {method: 'PUT', body: Buffer.alloc(at)})}));
 		t.is(answer.statusCode, at % 2 === 0 ? 200 : 201);
 		return await textOf(answer.body);
 	}));
 	t.deepEqual(all, all.map((_, at) => `${at % 2 === 0 ? 'GET' : 'PUT'} /v2/${at}?a=b ${url.host} ${at}`));
-	const named = await client.send(message(new URL('/v2/', url), own.trust, {headers: {'X-Own': 'big', 'Connection': 'keep-alive', 'Keep-Alive': 'timeout=5'}}));
+	const named = await client.send(message(new URL('/v2/', url), {trust: own.trust, headers: {'X-Own': 'big', 'Connection': 'keep-alive', 'Keep-Alive': 'timeout=5'}}));
 	t.is(await textOf(named.body), `GET /v2/ ${url.host} big`);
 	t.deepEqual([...new Set(seen)], ['2.0']);
 	t.is(count(), 1);
@@ -116,7 +107,7 @@ test('a session that ends is followed by another, and what it had not answered i
 	});
 	const {url} = await serve(t, server);
 	using client = new SmallClient();
-	const ask = async (path: string, more: Partial<SmallRequest> = {}): Promise<string> => textOf((await client.send(message(new URL(path, url), own.trust, more))).body);
+	const ask = async (path: string, more: Partial<SmallRequest> = {}): Promise<string> => textOf((await client.send(message(new URL(path, url), {trust: own.trust, ...more}))).body);
 	t.is(await ask('/'), 'ok');
 	// It says that it ends, and is heard of before the next.
 	sessions[0]?.close();
@@ -148,7 +139,7 @@ test('no head, a body that stalls or breaks off, and a caller who gives up each 
 	});
 	const {url} = await serve(t, server);
 	using client = new SmallClient();
-	const send = async (path: string, more: Partial<SmallRequest> = {}): ReturnType<SmallClient['send']> => client.send(message(new URL(path, url), own.trust, more));
+	const send = async (path: string, more: Partial<SmallRequest> = {}): ReturnType<SmallClient['send']> => client.send(message(new URL(path, url), {trust: own.trust, ...more}));
 	await t.throwsAsync(send('/silent', {headersTimeoutMs: 60}), {message: /headers timeout/});
 	// Nothing says that such a session lives.
 	const {body} = await send('/stalls', {stallTimeoutMs: 60});
@@ -188,13 +179,13 @@ test('a connection that nobody uses is closed, whatever is spoken on it', async 
 	const urls = [new URL(`http://${await listening(t, plain)}/`), (await serve(t, secure)).url, (await serve(t, server)).url];
 	for (const url of urls) {
 		for (let count = 0; count < 2; count++) {
-			t.is(await textOf((await client.send(message(url, own.trust))).body), 'ok');
+			t.is(await textOf((await client.send(message(url, {trust: own.trust}))).body), 'ok');
 		}
 	}
 	t.is(sockets.length, 3);
 	await until('all to be closed', () => sockets.every(({closed}) => closed), {timeoutMs: 5000});
 	for (const url of urls) {
-		t.is(await textOf((await client.send(message(url, own.trust))).body), 'ok');
+		t.is(await textOf((await client.send(message(url, {trust: own.trust}))).body), 'ok');
 	}
 	t.is(sockets.length, 6);
 });
@@ -212,9 +203,9 @@ test('an answer of a megabyte comes without waiting for room, and one that is cu
 	});
 	const {url} = await serve(t, server);
 	using client = new SmallClient();
-	t.is((await textOf((await client.send(message(url, own.trust))).body)).length, large.length);
+	t.is((await textOf((await client.send(message(url, {trust: own.trust}))).body)).length, large.length);
 	for (const path of ['/reset', '/early']) {
-		await t.throwsAsync(async () => textOf((await client.send(message(new URL(path, url), own.trust))).body), {message: /unexpected EOF|NGHTTP2_(?:INTERNAL|PROTOCOL)_ERROR/});
+		await t.throwsAsync(async () => textOf((await client.send(message(new URL(path, url), {trust: own.trust}))).body), {message: /unexpected EOF|NGHTTP2_(?:INTERNAL|PROTOCOL)_ERROR/});
 	}
 });
 
@@ -226,17 +217,17 @@ test('a server that is not believed, closes, or does not speak is an error; the 
 	});
 	const {url} = await serve(t, server);
 	using client = new SmallClient();
-	t.is(await textOf((await client.send(message(url, own.trust))).body), 'ok');
-	t.is(await textOf((await client.send(message(url, own.trust))).body), 'ok');
+	t.is(await textOf((await client.send(message(url, {trust: own.trust}))).body), 'ok');
+	t.is(await textOf((await client.send(message(url, {trust: own.trust}))).body), 'ok');
 	protocols = ['h2'];
-	await t.throwsAsync(client.send(message(url, own.trust)), {message: /no application protocol/i});
+	await t.throwsAsync(client.send(message(url, {trust: own.trust})), {message: /no application protocol/i});
 	protocols = ['http/1.1'];
-	t.is(await textOf((await client.send(message(url, own.trust))).body), 'ok');
-	await t.throwsAsync(client.send(message(url, {skipVerify: false})), {code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'});
-	t.is(await textOf((await client.send(message(url, {skipVerify: true}))).body), 'ok');
+	t.is(await textOf((await client.send(message(url, {trust: own.trust}))).body), 'ok');
+	await t.throwsAsync(client.send(message(url)), {code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'});
+	t.is(await textOf((await client.send(message(url, {trust: {skipVerify: true}}))).body), 'ok');
 	const silent = await serve(t, createTlsServer(own));
 	const plain = await listening(t, createTlsServer(own).removeAllListeners('connection').on('connection', socket => void socket.resume()));
-	await t.throwsAsync(client.send(message(silent.url, own.trust, {headersTimeoutMs: 60})), {message: /headers timeout/});
-	await t.throwsAsync(client.send(message(new URL(`https://${plain}`), {...own.trust, dialTimeoutMs: 60})), {message: /connect timeout/});
-	await t.throwsAsync(client.send(message(new URL('https://127.0.0.1:9'), own.trust)), {message: /ECONNREFUSED/});
+	await t.throwsAsync(client.send(message(silent.url, {trust: own.trust, headersTimeoutMs: 60})), {message: /headers timeout/});
+	await t.throwsAsync(client.send(message(new URL(`https://${plain}`), {trust: {...own.trust, dialTimeoutMs: 60}})), {message: /connect timeout/});
+	await t.throwsAsync(client.send(message(new URL('https://127.0.0.1:9'), {trust: own.trust})), {message: /ECONNREFUSED/});
 });

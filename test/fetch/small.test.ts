@@ -2,8 +2,8 @@ import {createServer} from 'node:http';
 import {createServer as createTcpServer, type Server as TcpServer, type Socket} from 'node:net';
 import test, {type ExecutionContext} from 'ava';
 import {SmallClient} from '../../plugins/fetch-oci/small-client.ts';
-import type {SmallRequest} from '../../plugins/fetch-oci/small-message.ts';
 import {listening} from './listening.ts';
+import {message, textOf} from './small-message.ts';
 
 test('many messages go over one connection, which gathers nothing of them', async t => {
 	const sockets = new Set<unknown>();
@@ -108,14 +108,6 @@ test('what is left of a body is read up to a limit', async t => {
 	t.pass();
 });
 
-function message(url: URL, more: Partial<SmallRequest> = {}): SmallRequest {
-	return {method: 'GET', url, headers: {}, body: undefined, trust: {skipVerify: false}, headersTimeoutMs: 5000, stallTimeoutMs: 5000, signal: undefined, ...more};
-}
-
 async function serve(t: ExecutionContext, server: TcpServer): Promise<URL> {
 	return new URL(`http://${await listening(t, server)}/`);
-}
-
-async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-	return Buffer.concat(await Array.fromAsync(body)).toString();
 }
